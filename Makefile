@@ -1,0 +1,46 @@
+# Two commands do all the set-up on a fresh Debian 12: `apt-get install -y make git` and `make setup`.
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+
+.PHONY: setup lint format unit test test-all demo lock clean
+
+setup: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml requirements-dev.txt
+	deploy/setup.sh $(VENV) $(PYTHON)
+	touch $@
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# Everything that needs neither a lab nor a Temporal server for long: within 60 seconds.
+unit: setup
+	$(BIN)/pytest -m "not lab and not slow"
+
+# The whole proof that fits into 25 minutes, the lab included.
+test: setup
+	$(BIN)/pytest -m "not slow"
+
+# Everything there is.
+test-all: setup
+	$(BIN)/pytest
+
+# A real cloud on this machine, upgraded under Temporal, with guests running on it.
+demo: setup
+	$(BIN)/stackroll demo
+
+# Names, versions and hashes; no index address (a mirror is the machine's own affair).
+lock: setup
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml -o requirements.txt
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --no-annotate --extra dev pyproject.toml -o requirements-dev.txt
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

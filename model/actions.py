@@ -1,0 +1,150 @@
+"""The parameters of each action: what a plan writes into a step, and what the activity of that name reads."""
+
+from model.base import JsonObject, Record
+from model.plan import Action
+
+
+class NoParams(Record):
+    """An action that needs nothing but its target."""
+
+
+class DumpParams(Record):
+    """``dump_databases``: a consistent dump of these schemas on the database host, with checksum."""
+
+    service: str
+    databases: tuple[str, ...]
+
+
+class InstallParams(Record):
+    """``install`` and ``uninstall``: a service at a version, beside what runs."""
+
+    service: str
+    version: str
+    release: str
+
+
+class ManageParams(Record):
+    """``run_manage``: a command of a service's own tools, with the code of ``version``, which need not be active.
+
+    Attributes:
+        command: the console script and its arguments.
+        ok: exit statuses that mean success.
+        warn: exit statuses that mean success with a warning.
+        again: exit statuses that mean: run the same command once more (``online_data_migrations``).
+    """
+
+    service: str
+    version: str
+    command: tuple[str, ...]
+    ok: tuple[int, ...] = (0,)
+    warn: tuple[int, ...] = ()
+    again: tuple[int, ...] = ()
+    meanings: dict[str, str] = {}
+
+
+class ApiParams(Record):
+    """``drain_api``, ``enable_api``, ``verify_api``: one instance of an API behind the load balancer.
+
+    Attributes:
+        backend: the balancer's name for it.
+        server: the balancer's name for the instance.
+        port: where the instance listens on its host.
+        probe: the path of a cheap authenticated request.
+        version: for ``verify_api``, the version that its processes must run from.
+        unit: its systemd unit.
+    """
+
+    service: str
+    backend: str
+    server: str
+    port: int
+    probe: str
+    unit: str
+    version: str | None = None
+    timeout: float = 1800.0
+
+
+class SwitchParams(Record):
+    """``switch``, ``switch_quiesced``, ``switch_compute``: make a version the active one and restart units on it.
+
+    Attributes:
+        record_version: nova's service record version to write back while the units are stopped; None leaves it.
+        hold: for ``switch_quiesced``, the balancer's frontend whose writes wait meanwhile.
+    """
+
+    service: str
+    version: str
+    units: tuple[str, ...]
+    record_version: int | None = None
+    hold: str | None = None
+
+
+class ComputeParams(Record):
+    """``disable_compute``, ``enable_compute``: nova's own flag, with a reason that names the upgrade."""
+
+    host: str
+
+
+class DrainComputeParams(Record):
+    """``drain_compute``: live-migrate every guest away; done when nova and placement have nothing left on the host."""
+
+    host: str
+    parallel: int = 2
+    timeout: float = 1800.0
+
+
+class VerifyComputeParams(Record):
+    """``verify_compute``: the running processes, and a service record that has reported since."""
+
+    host: str
+    version: str
+    unit: str = "nova-compute"
+
+
+class VerifyCloudParams(Record):
+    """``verify_cloud``, ``check_cloud``: every unit of every host runs from these versions (by service)."""
+
+    versions: dict[str, str]
+    service_version: int | None = None
+    schema_checks: bool = False
+
+
+class GateParams(Record):
+    """``gate``: wait for an approval."""
+
+    gate: str
+    automatic: bool
+
+
+class SoakParams(Record):
+    """``soak``: wait so many seconds."""
+
+    seconds: float
+
+
+PARAMS: dict[Action, type[Record]] = {
+    Action.CHECK_CLOUD: VerifyCloudParams,
+    Action.CAPTURE_BASELINE: NoParams,
+    Action.DUMP_DATABASES: DumpParams,
+    Action.INSTALL: InstallParams,
+    Action.UNINSTALL: InstallParams,
+    Action.RUN_MANAGE: ManageParams,
+    Action.DRAIN_API: ApiParams,
+    Action.ENABLE_API: ApiParams,
+    Action.SWITCH: SwitchParams,
+    Action.SWITCH_QUIESCED: SwitchParams,
+    Action.VERIFY_API: ApiParams,
+    Action.DISABLE_COMPUTE: ComputeParams,
+    Action.ENABLE_COMPUTE: ComputeParams,
+    Action.DRAIN_COMPUTE: DrainComputeParams,
+    Action.SWITCH_COMPUTE: SwitchParams,
+    Action.VERIFY_COMPUTE: VerifyComputeParams,
+    Action.VERIFY_CLOUD: VerifyCloudParams,
+    Action.GATE: GateParams,
+    Action.SOAK: SoakParams,
+}
+
+
+def as_params(params: Record) -> JsonObject:
+    """Return an action's parameters as the plan stores them."""
+    return params.model_dump(mode="json", exclude_none=True)

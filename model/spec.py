@@ -1,0 +1,104 @@
+"""What is wanted: the upgrade specification (``upgrade.yaml``), and the request that a workflow takes."""
+
+import re
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from model.base import Record
+from model.inventory import HostName, Inventory, ReleaseId, Role
+from model.releases import UnsupportedStepError, check_step
+
+_DURATION = re.compile(r"^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)$")
+_UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def parse_duration(value: object) -> object:
+    """Turn ``90s``, ``10m``, ``2h`` or ``1d`` into seconds; numbers pass as seconds.
+
+    Raises:
+        ValueError: for any other text.
+    """
+    if not isinstance(value, str):
+        return value
+    match = _DURATION.match(value.strip())
+    if match is None:
+        raise ValueError(f"{value!r} is no duration; write a number with a unit, such as 90s, 10m, 2h or 1d")
+    return float(match.group(1)) * _UNIT_SECONDS[match.group(2)]
+
+
+Seconds = Annotated[float, BeforeValidator(parse_duration), Field(ge=0)]
+
+
+class OnFailure(StrEnum):
+    """What happens when a step has failed for good."""
+
+    PAUSE = "pause"
+
+
+class Approval(StrEnum):
+    """Whether a person must approve at a gate."""
+
+    AUTO = "auto"
+    MANUAL = "manual"
+
+
+class Approvals(Record):
+    """The gates that want a person. ``plan``: before anything changes; ``commit``: before the point of no return."""
+
+    plan: Approval = Approval.MANUAL
+    data: Approval = Approval.AUTO
+    commit: Approval = Approval.MANUAL
+
+
+class Availability(Record):
+    """The probe of every API while the upgrade runs: requests per second to each."""
+
+    rate: float = Field(default=2.0, gt=0, le=20)
+    enabled: bool = True
+
+
+class UpgradeSpec(Record):
+    """What the operator wants of one upgrade.
+
+    Attributes:
+        to: the target release.
+        max_unavailable: how many compute hosts may be out of service at the same time.
+        migrations_per_host: live migrations at the same time from one host.
+        on_failure: what happens when a step has failed for good.
+        approvals: which gates want a person.
+        soak: how long the whole cloud runs at the new release before the commit point.
+        drain_timeout: how long the requests of an API instance or the guests of a host may take to leave.
+    """
+
+    to: ReleaseId
+    max_unavailable: int = Field(default=1, ge=1)
+    migrations_per_host: int = Field(default=2, ge=1, le=50)
+    on_failure: OnFailure = OnFailure.PAUSE
+    approvals: Approvals = Approvals()
+    availability: Availability = Availability()
+    soak: Seconds = 600.0
+    drain_timeout: Seconds = 1800.0
+
+
+class UpgradeRequest(Record):
+    """The one input of the ``RollingUpgrade`` workflow: what is wanted, and what the cloud is."""
+
+    kind: Literal["RollingUpgrade"] = "RollingUpgrade"
+    spec: UpgradeSpec
+    inventory: Inventory
+    by: str = "operator"
+
+    @model_validator(mode="after")
+    def _step_is_supported(self) -> Self:
+        try:
+            check_step(self.inventory.release, self.spec.to)
+        except UnsupportedStepError as error:
+            raise ValueError(f"spec.to: {error}") from None
+        return self
+
+    @property
+    def compute_hosts(self) -> tuple[HostName, ...]:
+        """The compute hosts that this upgrade works on."""
+        return self.inventory.with_role(Role.COMPUTE)

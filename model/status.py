@@ -1,0 +1,143 @@
+"""What an operator sees of a run: the answers of the ``status``, ``timeline`` and ``report`` queries."""
+
+from enum import StrEnum
+
+from model.base import JsonObject, Record
+from model.plan import Phase
+
+
+class RunState(StrEnum):
+    """The state of a run; one derived truth for every view."""
+
+    PLANNING = "planning"
+    RUNNING = "running"
+    PAUSED = "paused"
+    WAITING = "waiting"
+    FAILING = "failing"
+    STOPPING = "stopping"
+    COMPLETED = "completed"
+    STOPPED = "stopped"
+    REFUSED = "refused"
+
+
+class StepState(StrEnum):
+    """The state of a step in a run."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    UNDOING = "undoing"
+    UNDONE = "undone"
+
+
+class Event(Record):
+    """One thing that happened: to a step, or by an operator. Times are ISO 8601 in UTC."""
+
+    at: str
+    kind: str
+    subject: str
+    text: str = ""
+    by: str = ""
+
+
+class StepStatus(Record):
+    """A step in a run: when it began and ended, which try it is, and what came of it."""
+
+    id: str
+    title: str
+    phase: Phase
+    target: str
+    group: str | None = None
+    state: StepState
+    tries: int = 0
+    started: str | None = None
+    ended: str | None = None
+    summary: str = ""
+    error: str = ""
+
+
+class PhaseStatus(Record):
+    """Counts of a phase's steps."""
+
+    phase: Phase
+    total: int
+    done: int
+    running: int
+    failed: int
+
+
+class HostStatus(Record):
+    """A host's place in the run: steps done of all, and what it is doing now, since when."""
+
+    host: str
+    total: int
+    done: int
+    doing: str = ""
+    since: str | None = None
+    state: StepState
+
+
+class Waiting(Record):
+    """What the run waits for: since when, until when at the latest (None: for ever), and how to go on."""
+
+    what: str
+    since: str
+    until: str | None = None
+    go_on: str
+
+
+class Remaining(Record):
+    """An estimate of the seconds that remain, as a range."""
+
+    low: float
+    high: float
+
+
+class UpgradeStatus(Record):
+    """The answer of the ``status`` query."""
+
+    upgrade: str
+    cloud: str
+    source: str
+    target: str
+    state: RunState
+    paused: bool = False
+    plan_hash: str | None = None
+    started: str
+    ended: str | None = None
+    now: str
+    phases: tuple[PhaseStatus, ...] = ()
+    hosts: tuple[HostStatus, ...] = ()
+    running: tuple[StepStatus, ...] = ()
+    failed: tuple[StepStatus, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
+    remaining: Remaining | None = None
+    events: tuple[Event, ...] = ()
+    message: str = ""
+
+
+class ApiAvailability(Record):
+    """What the probe of one API saw: counts, and response times in seconds."""
+
+    service: str
+    requests: int
+    failed: int
+    median: float
+    p99: float
+    longest: float
+    longest_gap: float = 0.0
+    failures: tuple[str, ...] = ()
+
+
+class Report(Record):
+    """The answer of the ``report`` query, and the data of the HTML report."""
+
+    status: UpgradeStatus
+    steps: tuple[StepStatus, ...]
+    events: tuple[Event, ...]
+    availability: tuple[ApiAvailability, ...] = ()
+    before: JsonObject = {}
+    after: JsonObject = {}
+    approvals: tuple[Event, ...] = ()

@@ -1,0 +1,107 @@
+"""The one input and the one output of every step's activity, and the facts that a plan is made from."""
+
+from model.base import JsonObject, Record
+from model.inventory import Inventory
+from model.plan import Action
+
+
+class Work(Record):
+    """One try of one step (or of its compensation).
+
+    Attributes:
+        upgrade: the upgrade's id (the root's workflow id).
+        step: the step's id.
+        action: what to do; the activity's name.
+        target: the host, or ``cloud``.
+        params: the action's parameters (``model.actions``).
+        undo: whether this is the step's compensation.
+        generation: counts tries that the operator or the retry policy ordered. A try that Temporal repeats because
+            a worker died has the same generation, and finds the remote job of the first by its name.
+        inventory: the part of the inventory that the step needs.
+        timeout: the most seconds that the try may take.
+    """
+
+    upgrade: str
+    step: str
+    action: Action
+    target: str
+    params: JsonObject = {}
+    undo: bool = False
+    generation: int = 0
+    inventory: Inventory
+    timeout: float = 900.0
+
+    @property
+    def key(self) -> str:
+        """The idempotency key of everything that this try changes."""
+        return f"{self.upgrade}/{self.step}/{'undo' if self.undo else 'do'}/{self.generation}"
+
+
+class StepResult(Record):
+    """What came of a step: one sentence for people, and details for the report."""
+
+    summary: str
+    details: JsonObject = {}
+
+
+class HostFacts(Record):
+    """What was read on a host.
+
+    Attributes:
+        running: for each OpenStack unit the version whose files its processes run from; None when it is down.
+        free_bytes: free space below the packaging root.
+    """
+
+    running: dict[str, str | None]
+    free_bytes: int
+    boot_id: str
+
+
+class GuestFacts(Record):
+    """A server as nova has it."""
+
+    id: str
+    name: str
+    host: str | None
+    status: str
+    task_state: str | None = None
+    project: str = ""
+    vcpus: int = 0
+    ram_mb: int = 0
+    disk_gb: int = 0
+
+
+class ServiceRecord(Record):
+    """A row of nova's service list."""
+
+    binary: str
+    host: str
+    state: str
+    status: str
+    disabled_reason: str | None = None
+
+
+class Capacity(Record):
+    """Room on a compute host by placement: total minus reserved times ratio, and what is used, by resource class."""
+
+    total: dict[str, float]
+    used: dict[str, float]
+
+
+class Finding(Record):
+    """Something that preflight found. ``error`` refuses the upgrade; ``warning`` is shown."""
+
+    severity: str
+    subject: str
+    problem: str
+    remedy: str
+
+
+class Facts(Record):
+    """What was read of the cloud before planning."""
+
+    hosts: dict[str, HostFacts]
+    guests: tuple[GuestFacts, ...] = ()
+    services: tuple[ServiceRecord, ...] = ()
+    capacity: dict[str, Capacity] = {}
+    findings: tuple[Finding, ...] = ()
