@@ -1,0 +1,176 @@
+"""The machine that walks a DAG: given the nodes and what has happened, which may start, and is it finished.
+
+Rule 1: everything that decides about order lives here. The machine is a state machine of plain data: it does no I/O,
+knows no clock and no Temporal; a workflow executes what it returns and tells it what came of it.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class NodeState(StrEnum):
+    """The state of a node."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node: what it needs, and the limit that it counts against."""
+
+    id: str
+    needs: tuple[str, ...] = ()
+    limit: str | None = None
+
+
+class MachineError(RuntimeError):
+    """An order or a report that does not fit the state; a defect of the caller, or a late order of an operator."""
+
+
+# What may follow what. An order that is not in this table is refused.
+_TRANSITIONS: dict[tuple[NodeState, NodeState], str] = {
+    (NodeState.PENDING, NodeState.RUNNING): "start",
+    (NodeState.RUNNING, NodeState.DONE): "succeed",
+    (NodeState.RUNNING, NodeState.FAILED): "fail",
+    (NodeState.FAILED, NodeState.PENDING): "retry",
+    (NodeState.FAILED, NodeState.SKIPPED): "skip",
+    (NodeState.PENDING, NodeState.SKIPPED): "skip",
+}
+_PASSED = (NodeState.DONE, NodeState.SKIPPED)
+
+
+class Machine:
+    """Walks a DAG.
+
+    Nothing starts while the machine is paused, while it is stopping, or while a node is failed and nobody has said
+    retry or skip; what runs is never taken back by the machine.
+    """
+
+    def __init__(self, nodes: Iterable[Node], limits: Mapping[str, int] | None = None, passed: Collection[str] = ()):
+        """Take the nodes in an order in which each comes after its needs, and the ids that have passed already."""
+        self._nodes = {node.id: node for node in nodes}
+        self._limits = dict(limits or {})
+        self.paused = False
+        self.stopping = False
+        self._states = {id_: NodeState.DONE if id_ in passed else NodeState.PENDING for id_ in self._nodes}
+        self._check()
+
+    def _check(self) -> None:
+        seen: set[str] = set()
+        for node in self._nodes.values():
+            for need in node.needs:
+                if need not in seen:
+                    raise MachineError(f"{node.id} needs {need}, which does not come before it")
+            if node.limit is not None and self._limits.get(node.limit, 0) < 1:
+                raise MachineError(f"{node.id} counts against {node.limit}, which allows nothing to run")
+            seen.add(node.id)
+
+    def state(self, id_: str) -> NodeState:
+        """Return the state of a node."""
+        return self._states[id_]
+
+    def in_state(self, *states: NodeState) -> tuple[str, ...]:
+        """Return the ids of the nodes in any of these states, in the order given at the beginning."""
+        return tuple(id_ for id_, state in self._states.items() if state in states)
+
+    def startable(self) -> tuple[str, ...]:
+        """Return the nodes that may all start now, together, within the limits."""
+        if self.paused or self.stopping or self.in_state(NodeState.FAILED):
+            return ()
+        room = {name: most - self._running_against(name) for name, most in self._limits.items()}
+        chosen = []
+        for node in self._nodes.values():
+            if self._states[node.id] is not NodeState.PENDING or not self._needs_passed(node):
+                continue
+            if node.limit is not None:
+                if room[node.limit] < 1:
+                    continue
+                room[node.limit] -= 1
+            chosen.append(node.id)
+        return tuple(chosen)
+
+    def start(self, id_: str) -> None:
+        """Note that a node runs now."""
+        if not self._needs_passed(self._nodes[id_]):
+            raise MachineError(f"{id_} cannot start before its needs have passed")
+        self._move(id_, NodeState.RUNNING)
+
+    def succeed(self, id_: str) -> None:
+        """Note that a running node has done its work."""
+        self._move(id_, NodeState.DONE)
+
+    def fail(self, id_: str) -> None:
+        """Note that a running node has failed for good."""
+        self._move(id_, NodeState.FAILED)
+
+    def retry(self, id_: str) -> None:
+        """Let a failed node run again."""
+        self._move(id_, NodeState.PENDING)
+
+    def skip(self, id_: str) -> None:
+        """Let what needs this failed or pending node go on without it."""
+        self._move(id_, NodeState.SKIPPED)
+
+    def limit(self, name: str, most: int) -> None:
+        """Change a limit; what runs already goes on even when it is more than the new limit.
+
+        Raises:
+            MachineError: for an unknown limit or one below 1.
+        """
+        if name not in self._limits or most < 1:
+            raise MachineError(f"limit {name}={most}: known limits are {', '.join(self._limits)}, each at least 1")
+        self._limits[name] = most
+
+    @property
+    def finished(self) -> bool:
+        """Whether every node has passed."""
+        return all(state in _PASSED for state in self._states.values())
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing runs."""
+        return not self.in_state(NodeState.RUNNING)
+
+    @property
+    def halted(self) -> bool:
+        """Whether the walk has ended: finished, or stopping with nothing left that runs."""
+        return self.finished or (self.stopping and self.idle)
+
+    def _needs_passed(self, node: Node) -> bool:
+        return all(self._states[need] in _PASSED for need in node.needs)
+
+    def _running_against(self, limit: str) -> int:
+        return sum(self._nodes[id_].limit == limit for id_ in self.in_state(NodeState.RUNNING))
+
+    def _move(self, id_: str, to: NodeState) -> None:
+        now = self._states[id_]
+        if (now, to) not in _TRANSITIONS:
+            raise MachineError(f"{id_} is {now.value} and cannot become {to.value}")
+        self._states[id_] = to
+
+
+def compensation(nodes: Iterable[Node], happened: Collection[str]) -> tuple[Node, ...]:
+    """Return the DAG that takes back what happened: the same nodes over the reversed edges, with the same limits.
+
+    A need that did not happen itself is looked through: if ``c`` needs ``b`` needs ``a`` and only ``a`` and ``c``
+    happened, then ``c`` is still taken back before ``a``.
+    """
+    by_id = {node.id: node for node in nodes}
+    nearest: dict[str, set[str]] = {}
+    for node in by_id.values():
+        found: set[str] = set()
+        for need in node.needs:
+            found |= {need} if need in happened else nearest[need]
+        nearest[node.id] = found
+    dependants: dict[str, list[str]] = {id_: [] for id_ in by_id if id_ in happened}
+    for id_ in dependants:
+        for need in nearest[id_]:
+            dependants[need].append(id_)
+    return tuple(
+        Node(id_, tuple(sorted(dependants[id_])), by_id[id_].limit) for id_ in reversed(by_id) if id_ in happened
+    )

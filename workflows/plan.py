@@ -1,0 +1,135 @@
+"""From spec and facts to a plan. Pure: the same request and the same facts give the same plan and the same hash."""
+
+from model.actions import DumpParams, GateParams, NoParams, SoakParams, VerifyCloudParams
+from model.base import Record
+from model.components import DATABASES
+from model.plan import Action, Phase, Plan, Reversibility, Step, in_order
+from model.spec import Approval, UpgradeRequest
+from model.work import Facts
+from workflows.services import SERVICES, Context, Service
+from workflows.services.builder import Sequencer, install_step, last_of
+
+CLOUD = "cloud"
+_R0 = Reversibility.R0
+
+
+def make_plan(request: UpgradeRequest, facts: Facts) -> Plan:
+    """Compute the whole upgrade as a DAG of steps.
+
+    The phases follow one another; inside a phase, what does not need each other may run side by side within the
+    limits: ``control`` one control host of one service at a time, ``hosts`` as many compute hosts as the spec allows,
+    ``database`` and ``install`` two at a time.
+    """
+    context = Context(request, facts)
+    services = [SERVICES[name] for name in request.inventory.services]
+    steps = _before(context)
+    ready = last_of(steps)
+    expand = _expand(context, services, ready)
+    control = _control(context, services, last_of(expand))
+    gate_data = _gate(context, Phase.DATA, "data", request.spec.approvals.data, last_of(control))
+    data = [gate_data, *_data(context, services, (gate_data.id,))]
+    soak = _soak(context, last_of(data))
+    commit = _gate(context, Phase.COMMIT, "commit", request.spec.approvals.commit, last_of(soak))
+    finish = _finish(context, services, (commit.id,))
+    return Plan(
+        cloud=request.inventory.cloud,
+        source=context.source.id,
+        target=context.target.id,
+        limits={"control": 1, "database": 2, "install": 2, "hosts": request.spec.max_unavailable},
+        steps=in_order([*steps, *expand, *control, *data, *soak, commit, *finish]),
+    )
+
+
+def _before(context: Context) -> list[Step]:
+    """Approval, checks, the baseline and the dumps: nothing of this changes the cloud."""
+    gate = _gate(context, Phase.PREFLIGHT, "plan", context.request.spec.approvals.plan, ())
+    writer = Sequencer(context, Phase.PREFLIGHT, (gate.id,))
+    _cloud_step(writer, "preflight/cloud", "check the cloud", Action.CHECK_CLOUD, _versions(context, old=True))
+    writer.phase = Phase.BASELINE
+    _cloud_step(writer, "baseline/cloud", "capture what must be the same afterwards", Action.CAPTURE_BASELINE, NoParams())
+    steps = [gate, *writer.steps]
+    for service in context.inventory.services:
+        dump = Sequencer(context, Phase.SNAPSHOT, writer.needs, service=service, limit="database")
+        databases = DATABASES[service]
+        dump.add(
+            f"snapshot/{service}",
+            f"dump {', '.join(databases)}",
+            Action.DUMP_DATABASES,
+            context.inventory.database.host,
+            DumpParams(service=service, databases=databases),
+            _R0,
+            timeout=7200.0,
+        )
+        steps += dump.steps
+    return steps
+
+
+def _expand(context: Context, services: list[Service], needs: tuple[str, ...]) -> list[Step]:
+    """The new code beside the old on every control host, and the schemas made to serve both."""
+    steps: list[Step] = []
+    for host in context.control:
+        for service in services:
+            writer = Sequencer(context, Phase.EXPAND, needs, limit="install")
+            install_step(writer, service.name, host, f"install/{service.name}/{host}")
+            steps += writer.steps
+    first = context.control[0]
+    for service in services:
+        steps += service.expand(context, (f"install/{service.name}/{first}",))
+    return steps
+
+
+def _control(context: Context, services: list[Service], needs: tuple[str, ...]) -> list[Step]:
+    last: dict[str, tuple[str, ...]] = {}
+    steps: list[Step] = []
+    for service in services:
+        before = tuple(id_ for name in service.after if name in last for id_ in last[name])
+        own = service.control(context, before or needs)
+        last[service.name] = last_of(own)
+        steps += own
+    return steps
+
+
+def _data(context: Context, services: list[Service], needs: tuple[str, ...]) -> list[Step]:
+    return [step for host in context.compute for service in services for step in service.data(context, host, needs)]
+
+
+def _soak(context: Context, needs: tuple[str, ...]) -> list[Step]:
+    writer = Sequencer(context, Phase.SOAK, needs)
+    _cloud_step(
+        writer, "soak/verify", "verify that the whole cloud runs the new release", Action.VERIFY_CLOUD, _versions(context)
+    )
+    seconds = context.request.spec.soak
+    _cloud_step(writer, "soak/wait", f"soak for {seconds:g} s", Action.SOAK, SoakParams(seconds=seconds), seconds)
+    return writer.steps
+
+
+def _finish(context: Context, services: list[Service], needs: tuple[str, ...]) -> list[Step]:
+    steps = [step for service in services for step in service.finish(context, needs)]
+    writer = Sequencer(context, Phase.FINISH, last_of(steps) or needs)
+    final = _versions(context, schema=True)
+    _cloud_step(writer, "finish/verify", "verify the cloud against the baseline", Action.VERIFY_CLOUD, final)
+    return steps + writer.steps
+
+
+def _gate(context: Context, phase: Phase, gate: str, approval: Approval, needs: tuple[str, ...]) -> Step:
+    automatic = approval is Approval.AUTO
+    title = f"approval of {gate}" + (" (given by the spec)" if automatic else "")
+    writer = Sequencer(context, phase, needs)
+    params = GateParams(gate=gate, automatic=automatic)
+    return writer.add(f"gate/{gate}", title, Action.GATE, CLOUD, params, _R0, estimate=0.0)
+
+
+def _cloud_step(
+    writer: Sequencer, id_: str, title: str, action: Action, params: Record, estimate: float | None = None
+) -> None:
+    more = {} if estimate is None else {"estimate": estimate}
+    writer.add(id_, title, action, CLOUD, params, _R0, **more)
+
+
+def _versions(context: Context, *, old: bool = False, schema: bool = False) -> VerifyCloudParams:
+    release = context.source if old else context.target
+    return VerifyCloudParams(
+        versions={name: release.versions[name] for name in context.inventory.services},
+        service_version=release.nova_service_version,
+        schema_checks=schema,
+    )

@@ -1,0 +1,273 @@
+"""How steps are written down: the shapes that services share, so that a service's module says only what is its own."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from model.actions import ApiParams, InstallParams, ManageParams, SwitchParams, as_params
+from model.base import Record
+from model.components import Component
+from model.inventory import Inventory, Role
+from model.plan import Action, Phase, Reversibility, Step, Undo
+from model.releases import Release, find_release
+from model.spec import UpgradeRequest
+from model.work import Facts
+
+# Seconds that an action takes on a small cloud; only the forecast reads them.
+ESTIMATES: dict[Action, float] = {
+    Action.CHECK_CLOUD: 5,
+    Action.CAPTURE_BASELINE: 3,
+    Action.DUMP_DATABASES: 3,
+    Action.INSTALL: 8,
+    Action.RUN_MANAGE: 6,
+    Action.DRAIN_API: 2,
+    Action.ENABLE_API: 1,
+    Action.SWITCH: 5,
+    Action.SWITCH_QUIESCED: 25,
+    Action.VERIFY_API: 8,
+    Action.DISABLE_COMPUTE: 1,
+    Action.ENABLE_COMPUTE: 1,
+    Action.DRAIN_COMPUTE: 25,
+    Action.SWITCH_COMPUTE: 12,
+    Action.VERIFY_COMPUTE: 6,
+    Action.VERIFY_CLOUD: 10,
+}
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a service's module needs to know of the upgrade."""
+
+    request: UpgradeRequest
+    facts: Facts
+
+    @property
+    def inventory(self) -> Inventory:
+        """The cloud."""
+        return self.request.inventory
+
+    @property
+    def source(self) -> Release:
+        """The release before."""
+        return find_release(self.inventory.release)
+
+    @property
+    def target(self) -> Release:
+        """The release after."""
+        return find_release(self.request.spec.to)
+
+    @property
+    def control(self) -> tuple[str, ...]:
+        """The control hosts."""
+        return self.inventory.with_role(Role.CONTROL)
+
+    @property
+    def compute(self) -> tuple[str, ...]:
+        """The compute hosts."""
+        return self.inventory.with_role(Role.COMPUTE)
+
+    def old_version(self, component: Component, host: str) -> str:
+        """Return the version that runs now on a host, as it was read there; the release's own where it was not."""
+        read = self.facts.hosts.get(host)
+        running = read.running.get(component.unit) if read is not None else None
+        return running or self.source.versions[component.service]
+
+    def new_version(self, service: str) -> str:
+        """Return the version that the target release brings."""
+        return self.target.versions[service]
+
+
+@dataclass
+class Sequencer:
+    """Writes steps one after the other: each needs the one before, the first needs what was given."""
+
+    context: Context
+    phase: Phase
+    needs: tuple[str, ...] = ()
+    service: str | None = None
+    group: str | None = None
+    scope: str | None = None
+    limit: str | None = None
+    steps: list[Step] = field(default_factory=list)
+
+    def add(
+        self,
+        id_: str,
+        title: str,
+        action: Action,
+        target: str,
+        params: Record,
+        reversibility: Reversibility,
+        **more: Any,
+    ) -> Step:
+        """Append a step and return it."""
+        step = Step(
+            id=id_,
+            title=title,
+            phase=self.phase,
+            action=action,
+            target=target,
+            service=more.pop("service", self.service),
+            group=self.group,
+            scope=self.scope,
+            needs=self.needs,
+            params=as_params(params),
+            reversibility=reversibility,
+            limit=self.limit,
+            estimate=more.pop("estimate", ESTIMATES.get(action, 2.0)),
+            **more,
+        )
+        self.steps.append(step)
+        self.needs = (step.id,)
+        return step
+
+
+def last_of(steps: Sequence[Step]) -> tuple[str, ...]:
+    """Return the ids of the steps that no other of these needs: what must pass before all of them have passed."""
+    needed = {need for step in steps for need in step.needs}
+    return tuple(step.id for step in steps if step.id not in needed)
+
+
+def install_step(writer: Sequencer, service: str, host: str, id_: str) -> Step:
+    """A service's new version, installed beside the running one; nothing uses it yet."""
+    version = writer.context.new_version(service)
+    params = InstallParams(service=service, version=version, release=writer.context.target.id)
+    return writer.add(
+        id_,
+        f"install {service} {version} on {host}",
+        Action.INSTALL,
+        host,
+        params,
+        Reversibility.R1,
+        service=service,
+        undo=Undo(
+            action=Action.UNINSTALL, title=f"remove {service} {version} from {host}", params=as_params(params)
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class Manage:
+    """A command of a service's tools: what people call it, its words, what its exit statuses mean, what it costs."""
+
+    name: str
+    title: str
+    command: tuple[str, ...]
+    reversibility: Reversibility
+    ok: tuple[int, ...] = (0,)
+    warn: tuple[int, ...] = ()
+    again: tuple[int, ...] = ()
+    meanings: dict[str, str] = field(default_factory=dict)
+
+
+# oslo.upgradecheck: 0 all ok, 1 warnings, 2 failures, 255 unexpected error.
+UPGRADE_CHECK_MEANINGS = {
+    "1": "warnings",
+    "2": "a check failed: mend what it names before upgrading",
+    "255": "the check itself failed",
+}
+
+
+def upgrade_check(service: str) -> Manage:
+    """``<service>-status upgrade check`` with the new code: it changes nothing and may refuse."""
+    return Manage(
+        name="upgrade-check",
+        title=f"ask {service} whether it is ready",
+        command=(f"{service}-status", "upgrade", "check"),
+        reversibility=Reversibility.R0,
+        warn=(1,),
+        meanings=UPGRADE_CHECK_MEANINGS,
+    )
+
+
+def manage_steps(writer: Sequencer, service: str, prefix: str, commands: Iterable[Manage]) -> None:
+    """Database commands on the first control host, one after the other, with the new code; never repeated blindly."""
+    host = writer.context.control[0]
+    for command in commands:
+        writer.add(
+            f"{prefix}/{service}/{command.name}",
+            command.title,
+            Action.RUN_MANAGE,
+            host,
+            ManageParams(
+                service=service,
+                version=writer.context.new_version(service),
+                command=command.command,
+                ok=command.ok,
+                warn=command.warn,
+                again=command.again,
+                meanings=command.meanings,
+            ),
+            command.reversibility,
+            service=service,
+            retries=2 if command.reversibility is Reversibility.R0 else 0,
+            timeout=7200.0,
+        )
+
+
+def api_steps(writer: Sequencer, component: Component, host: str, prefix: str = "") -> None:
+    """One instance of an API: out of the balancer, onto the new version, verified, back in."""
+    context, unit = writer.context, component.unit
+    new, old = context.new_version(component.service), context.old_version(component, host)
+    name = f"{prefix}{unit}/{host}"
+    params = _api_params(context, component, host, new)
+    writer.add(
+        f"{name}/drain",
+        f"drain {unit} on {host}",
+        Action.DRAIN_API,
+        host,
+        params,
+        Reversibility.R1,
+        timeout=params.timeout + 120,
+        undo=Undo(
+            action=Action.ENABLE_API,
+            title=f"put {unit} on {host} back into service",
+            params=as_params(params.model_copy(update={"version": old})),
+        ),
+    )
+    writer.add(
+        f"{name}/switch",
+        f"restart {unit} on {host} at {new}",
+        Action.SWITCH,
+        host,
+        SwitchParams(service=component.service, version=new, units=(unit,)),
+        Reversibility.R1,
+        undo=Undo(
+            action=Action.SWITCH,
+            title=f"restart {unit} on {host} at {old}",
+            params=as_params(SwitchParams(service=component.service, version=old, units=(unit,))),
+        ),
+    )
+    writer.add(
+        f"{name}/verify",
+        f"verify {unit} on {host}",
+        Action.VERIFY_API,
+        host,
+        params,
+        Reversibility.R0,
+        timeout=600.0,
+    )
+    writer.add(
+        f"{name}/enable",
+        f"put {unit} on {host} back into service",
+        Action.ENABLE_API,
+        host,
+        params,
+        Reversibility.R1,
+        undo=Undo(action=Action.DRAIN_API, title=f"drain {unit} on {host}", params=as_params(params)),
+    )
+
+
+def _api_params(context: Context, component: Component, host: str, version: str) -> ApiParams:
+    if component.port is None or component.backend is None or component.probe is None:
+        raise ValueError(f"{component.unit} has no API")
+    return ApiParams(
+        service=component.service,
+        backend=component.backend,
+        server=host,
+        port=component.port,
+        probe=component.probe,
+        unit=component.unit,
+        version=version,
+        timeout=context.request.spec.drain_timeout,
+    )
