@@ -12,7 +12,8 @@ from pydantic import AfterValidator, Field, model_validator
 from model.base import Record
 from model.releases import find_release
 
-KNOWN_SERVICES = ("keystone", "placement", "glance", "nova")
+ServiceName = Literal["keystone", "placement", "glance", "nova"]
+KNOWN_SERVICES: tuple[ServiceName, ...] = ("keystone", "placement", "glance", "nova")
 
 
 class Role(StrEnum):
@@ -112,7 +113,7 @@ class Inventory(Record):
     openstack: OpenStackAccess
     ssh: SshAccess
     hosts: dict[HostName, Host]
-    services: tuple[Literal["keystone", "placement", "glance", "nova"], ...] = KNOWN_SERVICES
+    services: tuple[ServiceName, ...] = KNOWN_SERVICES
     packaging: Packaging = Packaging()
     database: Database
     load_balancer: LoadBalancer

@@ -42,7 +42,7 @@ class Nova:
     """The Compute service."""
 
     name = "nova"
-    after = ("keystone", "placement", "glance")
+    after: tuple[str, ...] = ("keystone", "placement", "glance")
 
     def expand(self, context: Context, needs: tuple[str, ...]) -> list[Step]:
         """Additive schema of the API database and of every mapped cell; then nova's own check."""

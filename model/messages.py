@@ -1,0 +1,33 @@
+"""What the workflows of one run say to each other."""
+
+from model.base import Record
+from model.inventory import Inventory
+from model.plan import Step
+from model.status import StepStatus
+
+
+class GroupRequest(Record):
+    """The input of a child: the steps that it runs, what of them has passed already, and how often each was tried."""
+
+    upgrade: str
+    group: str
+    steps: tuple[Step, ...]
+    inventory: Inventory
+    passed: tuple[str, ...] = ()
+    tries: dict[str, int] = {}
+    paused: bool = False
+
+
+class GroupResult(Record):
+    """What came of a child: the state of each of its steps; ``failed`` names the step that failed, if any."""
+
+    steps: tuple[StepStatus, ...]
+    failed: str | None = None
+    stopped: bool = False
+
+
+class LockRequest(Record):
+    """The input of the lock of a cloud: who holds it."""
+
+    cloud: str
+    upgrade: str

@@ -1,0 +1,149 @@
+"""What has happened in a run, and every view of it. Plain data: it is told the time, and it does nothing by itself."""
+
+from datetime import datetime
+
+from model.plan import Plan, Step
+from model.status import (
+    Event,
+    HostStatus,
+    PhaseStatus,
+    Remaining,
+    RunState,
+    StepState,
+    StepStatus,
+    UpgradeStatus,
+    Waiting,
+)
+from workflows.forecast import remaining
+
+_PASSED = (StepState.DONE, StepState.SKIPPED)
+_MOST_EVENTS_SHOWN = 12
+
+
+def iso(moment: datetime) -> str:
+    """Return a moment as this project writes times."""
+    return moment.isoformat(timespec="milliseconds")
+
+
+class Ledger:
+    """The record of a run: the state of each step, and the events in order."""
+
+    def __init__(self, upgrade: str, cloud: str, source: str, target: str, started: datetime):
+        """Begin the record of a run."""
+        self.upgrade, self.cloud, self.source, self.target = upgrade, cloud, source, target
+        self.started = iso(started)
+        self.ended: str | None = None
+        self.state = RunState.PLANNING
+        self.message = ""
+        self.paused = False
+        self.plan: Plan | None = None
+        self.steps: dict[str, StepStatus] = {}
+        self.events: list[Event] = []
+        self.waiting: dict[str, Waiting] = {}
+        self.durations: dict[str, float] = {}
+
+    def begin(self, plan: Plan) -> None:
+        """Take the plan: every step is pending."""
+        self.plan = plan
+        self.steps = {step.id: pending(step) for step in plan.steps}
+
+    def note(self, at: datetime, kind: str, subject: str, text: str = "", by: str = "") -> Event:
+        """Append an event and return it."""
+        event = Event(at=iso(at), kind=kind, subject=subject, text=text, by=by)
+        self.events.append(event)
+        return event
+
+    def put(self, status: StepStatus) -> None:
+        """Take the new state of a step."""
+        self.steps[status.id] = status
+        if status.state is StepState.DONE and status.started and status.ended:
+            took = datetime.fromisoformat(status.ended) - datetime.fromisoformat(status.started)
+            self.durations[status.id] = took.total_seconds()
+
+    def in_state(self, *states: StepState) -> tuple[StepStatus, ...]:
+        """Return the steps in any of these states, in plan order."""
+        return tuple(step for step in self.steps.values() if step.state in states)
+
+    def status(self, now: datetime) -> UpgradeStatus:
+        """Return what an operator sees."""
+        running = self.in_state(StepState.RUNNING, StepState.UNDOING)
+        failed = self.in_state(StepState.FAILED)
+        return UpgradeStatus(
+            upgrade=self.upgrade,
+            cloud=self.cloud,
+            source=self.source,
+            target=self.target,
+            state=self.state,
+            paused=self.paused,
+            plan_hash=self.plan.hash if self.plan else None,
+            started=self.started,
+            ended=self.ended,
+            now=iso(now),
+            phases=self._phases(),
+            hosts=self._hosts(),
+            running=running,
+            failed=failed,
+            waiting=tuple(self.waiting.values()),
+            remaining=self._remaining(running, now),
+            events=tuple(self.events[-_MOST_EVENTS_SHOWN:]),
+            message=self.message,
+        )
+
+    def _remaining(self, running: tuple[StepStatus, ...], now: datetime) -> Remaining | None:
+        if self.plan is None or self.ended:
+            return None
+        passed = {step.id for step in self.in_state(*_PASSED)}
+        elapsed = {s.id: (now - datetime.fromisoformat(s.started)).total_seconds() for s in running if s.started}
+        return remaining(self.plan, passed, elapsed, self.durations)
+
+    def _phases(self) -> tuple[PhaseStatus, ...]:
+        if self.plan is None:
+            return ()
+        return tuple(
+            PhaseStatus(
+                phase=phase,
+                total=len(mine),
+                done=sum(s.state in _PASSED for s in mine),
+                running=sum(s.state in (StepState.RUNNING, StepState.UNDOING) for s in mine),
+                failed=sum(s.state is StepState.FAILED for s in mine),
+            )
+            for phase in self.plan.phases
+            if (mine := [s for s in self.steps.values() if s.phase is phase])
+        )
+
+    def _hosts(self) -> tuple[HostStatus, ...]:
+        hosts: dict[str, list[StepStatus]] = {}
+        for step in self.steps.values():
+            hosts.setdefault(step.target, []).append(step)
+        return tuple(_host(name, steps) for name, steps in hosts.items() if name != "cloud")
+
+
+def pending(step: Step) -> StepStatus:
+    """Return the state of a step that has not begun."""
+    return StepStatus(
+        id=step.id,
+        title=step.title,
+        phase=step.phase,
+        target=step.target,
+        group=step.group,
+        state=StepState.PENDING,
+    )
+
+
+def _host(name: str, steps: list[StepStatus]) -> HostStatus:
+    done = sum(s.state in _PASSED for s in steps)
+    now = next((s for s in steps if s.state in (StepState.RUNNING, StepState.UNDOING)), None)
+    if any(s.state is StepState.FAILED for s in steps):
+        state = StepState.FAILED
+    elif now is not None:
+        state = now.state
+    else:
+        state = StepState.DONE if done == len(steps) else StepState.PENDING
+    return HostStatus(
+        host=name,
+        total=len(steps),
+        done=done,
+        doing=now.title if now else "",
+        since=now.started if now else None,
+        state=state,
+    )
