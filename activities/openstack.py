@@ -1,0 +1,237 @@
+"""What stackroll asks of OpenStack's APIs, in the words of ``model.nova``."""
+
+import asyncio
+from typing import Any
+
+from activities.clouds import call, check, get, message, pages
+from activities.errors import Unreachable
+from model.base import JsonObject
+from model.inventory import Inventory
+from model.nova import Guest, Migration, ServiceRow, is_settled
+from model.work import Capacity
+
+# 2.69: servers of a cell that is down are marked instead of missing (nova/api/openstack/rest_api_version_history.rst).
+SERVERS = "2.69"
+SERVICES = "2.69"
+MIGRATIONS = "2.59"
+HYPERVISORS = "2.53"
+LIVE_MIGRATE = "2.34"
+PLACEMENT = "1.20"
+
+
+async def token(inventory: Inventory) -> str:
+    """Return a token that is valid for at least some more minutes; a new one only when the last one is about to end."""
+    return await call(inventory, "keystone", lambda cloud: str(cloud.session.get_token()))
+
+
+async def auth_url(inventory: Inventory) -> str:
+    """Return keystone's address as ``clouds.yaml`` has it; says whether the cloud's APIs speak TLS."""
+    return await call(inventory, "keystone", lambda cloud: str(cloud.config.get_auth_args().get("auth_url", "")))
+
+
+async def service_records(inventory: Inventory, *, binary: str | None = None) -> list[ServiceRow]:
+    """Return nova's list of services, of one binary or of all.
+
+    Raises:
+        Unreachable: when a cell is down, because then part of the answer is missing.
+    """
+    params = {"binary": binary} if binary else {}
+    found = await call(
+        inventory, "nova", lambda cloud: get(cloud.compute, "/os-services", SERVICES, params)["services"]
+    )
+    return [_service(row) for row in found]
+
+
+async def set_service_status(inventory: Inventory, service_id: str, *, enabled: bool, reason: str = "") -> None:
+    """Enable or disable a compute service; doing it twice is harmless."""
+    body: JsonObject = {"status": "enabled"} if enabled else {"status": "disabled", "disabled_reason": reason}
+
+    def put(cloud: Any) -> None:
+        check(cloud.compute.put(f"/os-services/{service_id}", json=body, microversion="2.53", connect_retries=2))
+
+    await call(inventory, "nova", put)
+
+
+async def guests(inventory: Inventory, *, host: str | None = None, status: str | None = None) -> tuple[Guest, ...]:
+    """Return the servers of all tenants in all states, on one host (exactly this name) or on all.
+
+    Raises:
+        Unreachable: when a cell is down: guests that cannot be seen are not guests that do not exist.
+    """
+    params = {"all_tenants": "true", "limit": "1000"}
+    params |= {"host": host} if host else {}
+    params |= {"status": status} if status else {}
+    rows = await call(
+        inventory, "nova", lambda cloud: list(pages(cloud.compute, "/servers/detail", "servers", SERVERS, params))
+    )
+    found = tuple(_guest(row) for row in rows)
+    return tuple(guest for guest in found if host is None or guest.host == host)
+
+
+async def migrations(inventory: Inventory, host: str | None = None) -> tuple[Migration, ...]:
+    """Return nova's migrations, newest first, from or to one host or of all."""
+    params = {"limit": "1000"} | ({"host": host} if host else {})
+    rows = await call(
+        inventory,
+        "nova",
+        lambda cloud: list(pages(cloud.compute, "/os-migrations", "migrations", MIGRATIONS, params, marker="uuid")),
+    )
+    found = tuple(_migration(row) for row in rows)
+    return tuple(m for m in found if host is None or host in {m.source, m.target})
+
+
+async def in_flight(inventory: Inventory) -> list[str]:
+    """Describe everything that nova is working on: servers being built, changed, moved or deleted, and migrations."""
+    servers, moves = await asyncio.gather(guests(inventory), migrations(inventory))
+    busy = [f"guest {g.name} ({g.id}) is in {g.task_state or g.status}" for g in servers if not is_settled(g)]
+    return busy + [move.text for move in moves if move.unfinished]
+
+
+async def live_migrate(inventory: Inventory, guest: str) -> str | None:
+    """Ask nova to move a guest away, wherever its scheduler wants.
+
+    Returns:
+        None when nova took it on, or when there is no such guest any more; else why nova refused just now (as while it
+        is already on its way), which the caller finds out by reading again.
+
+    Raises:
+        Unreachable: no answer; nova may have taken it on.
+    """
+    action = {"os-migrateLive": {"host": None, "block_migration": "auto"}}
+
+    def post(cloud: Any) -> str | None:
+        response = cloud.compute.post(f"/servers/{guest}/action", json=action, microversion=LIVE_MIGRATE)
+        if response.status_code in {202, 404}:
+            return None
+        if response.status_code in {400, 403, 409, 500}:
+            return f"{response.status_code}: {message(response)}"
+        check(response)
+        return None
+
+    return await call(inventory, "nova", post)
+
+
+async def providers(inventory: Inventory) -> dict[str, tuple[str, ...]]:
+    """Return for each compute host the ids of its hypervisors, which are the ids of their resource providers too."""
+    rows = await call(
+        inventory,
+        "nova",
+        lambda cloud: list(pages(cloud.compute, "/os-hypervisors/detail", "hypervisors", HYPERVISORS, {})),
+    )
+    found: dict[str, tuple[str, ...]] = {}
+    for row in rows:
+        host = row["service"]["host"]
+        found[host] = (*found.get(host, ()), str(row["id"]))
+    return found
+
+
+async def allocations_on(inventory: Inventory, *provider_ids: str) -> dict[str, dict[str, int]]:
+    """Return who holds what of these resource providers, by consumer (a guest's or a migration's id)."""
+
+    def read(cloud: Any) -> dict[str, dict[str, int]]:
+        found: dict[str, dict[str, int]] = {}
+        for provider in provider_ids:
+            answer = get(cloud.placement, f"/resource_providers/{provider}/allocations", PLACEMENT)
+            found |= {consumer: held["resources"] for consumer, held in answer["allocations"].items()}
+        return found
+
+    return await call(inventory, "placement", read)
+
+
+async def capacity(inventory: Inventory) -> dict[str, Capacity]:
+    """Return the room on every compute host: total minus reserved, times the allocation ratio; and what is used."""
+    known = await providers(inventory)
+    rooms = await asyncio.gather(*(_room(inventory, ids) for ids in known.values()))
+    return dict(zip(known, rooms, strict=True))
+
+
+async def _room(inventory: Inventory, provider_ids: tuple[str, ...]) -> Capacity:
+    def read(cloud: Any) -> Capacity:
+        total: dict[str, float] = {}
+        used: dict[str, float] = {}
+        for provider in provider_ids:
+            url = f"/resource_providers/{provider}"
+            for name, item in get(cloud.placement, f"{url}/inventories", PLACEMENT)["inventories"].items():
+                room = (item["total"] - item["reserved"]) * item["allocation_ratio"]
+                total[name] = total.get(name, 0.0) + room
+            for name, amount in get(cloud.placement, f"{url}/usages", PLACEMENT)["usages"].items():
+                used[name] = used.get(name, 0.0) + amount
+        return Capacity(total=total, used=used)
+
+    return await call(inventory, "placement", read)
+
+
+async def api_versions(inventory: Inventory, address: str) -> JsonObject:
+    """Return the version document at an API's root, such as ``http://10.0.0.1:8774/``; it needs no token."""
+
+    def read(cloud: Any) -> JsonObject:
+        response = cloud.session.get(
+            address, authenticated=False, raise_exc=False, connect_retries=2, headers={"Accept": "application/json"}
+        )
+        if response.status_code not in {200, 300}:
+            check(response)
+        return dict(response.json())
+
+    return await call(inventory, address, read)
+
+
+async def api_get(inventory: Inventory, address: str) -> int:
+    """Return the HTTP status of an authenticated request to a full address."""
+    return await call(
+        inventory, address, lambda cloud: int(cloud.session.get(address, raise_exc=False, timeout=30).status_code)
+    )
+
+
+def _service(row: JsonObject) -> ServiceRow:
+    if row.get("status") == "UNKNOWN":
+        raise _cell_down(f"service {row.get('binary')} on {row.get('host')}")
+    return ServiceRow(
+        id=str(row["id"]),
+        binary=row["binary"],
+        host=row["host"],
+        state=row["state"],
+        status=row["status"],
+        disabled_reason=row.get("disabled_reason"),
+        updated_at=row.get("updated_at"),
+        forced_down=bool(row.get("forced_down", False)),
+    )
+
+
+def _guest(row: JsonObject) -> Guest:
+    if row.get("status") == "UNKNOWN":
+        raise _cell_down(f"guest {row['id']}")
+    flavor = row.get("flavor", {})
+    return Guest(
+        id=row["id"],
+        name=row.get("name", ""),
+        host=row.get("OS-EXT-SRV-ATTR:host") or None,
+        status=row["status"],
+        task_state=row.get("OS-EXT-STS:task_state"),
+        project=row.get("tenant_id", ""),
+        vcpus=flavor.get("vcpus", 0),
+        ram_mb=flavor.get("ram", 0),
+        disk_gb=flavor.get("disk", 0) + flavor.get("ephemeral", 0),
+        created=row.get("created", ""),
+        fault=(row.get("fault") or {}).get("message", ""),
+    )
+
+
+def _migration(row: JsonObject) -> Migration:
+    return Migration(
+        id=row["id"],
+        uuid=row.get("uuid") or "",
+        guest=row["instance_uuid"],
+        kind=row.get("migration_type") or "migration",
+        status=row["status"] or "",
+        source=row["source_compute"] or "",
+        target=row.get("dest_compute"),
+        # nova gives microseconds and no zone here, unlike for servers
+        created=f"{row['created_at'][:19]}Z",
+    )
+
+
+def _cell_down(what: str) -> Unreachable:
+    return Unreachable(
+        f"nova does not know the state of {what}: a cell is down",
+        remedy="see `nova-manage cell_v2 list_cells` and the database and message queue of that cell",
+    )

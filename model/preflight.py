@@ -1,0 +1,245 @@
+"""What speaks against an upgrade: a pure judgement over the facts, with every reason at once.
+
+An ``error`` refuses the upgrade; a ``warning`` is shown with the plan.
+"""
+
+from collections.abc import Iterable, Mapping
+from itertools import groupby
+
+from model.capacity import find_shortages
+from model.components import COMPUTE_UNIT, components_on
+from model.drain import find_obstacle
+from model.inventory import Role
+from model.nova import AWAITS_CONFIRMATION, Migration, is_settled
+from model.releases import find_release
+from model.spec import UpgradeRequest
+from model.work import Facts, Finding, GuestFacts, ServiceRecord
+
+# Twice what one virtual environment of each service was measured to take (110, 66, 129 and 231 MB).
+MEGABYTES = {"keystone": 220, "placement": 140, "glance": 260, "nova": 460}
+OWN_REASON = "stackroll "
+MOST_CLOCK_SKEW = 5.0
+NAMES_SHOWN = 5
+
+
+def judge(facts: Facts, request: UpgradeRequest) -> tuple[Finding, ...]:
+    """Return everything that speaks against this upgrade, errors first, in a stable order."""
+    findings = [
+        *_versions(facts, request),
+        *_disk(facts, request),
+        *_services(facts, request),
+        *_guests(facts, request),
+        *_room(facts, request),
+        *_redundancy(request),
+    ]
+    return tuple(sorted(findings, key=lambda finding: finding.severity != "error"))
+
+
+def _error(subject: str, problem: str, remedy: str) -> Finding:
+    return Finding(severity="error", subject=subject, problem=problem, remedy=remedy)
+
+
+def _warning(subject: str, problem: str, remedy: str) -> Finding:
+    return Finding(severity="warning", subject=subject, problem=problem, remedy=remedy)
+
+
+def _versions(facts: Facts, request: UpgradeRequest) -> Iterable[Finding]:
+    """Every unit runs, and from the source release: a cloud that is mixed before is mixed after."""
+    inventory = request.inventory
+    source, target = find_release(inventory.release), find_release(request.spec.to)
+    for host, found in facts.hosts.items():
+        for component in components_on(inventory, host):
+            want, running = source.versions[component.service], found.running.get(component.unit)
+            subject = f"{component.unit} on {host}"
+            if running is None:
+                yield _error(subject, "is not running", f"start it: `systemctl start {component.unit}` on {host}")
+            elif running == target.versions[component.service] != want:
+                yield _error(
+                    subject,
+                    f"already runs {running}, the version of {target.id}",
+                    f"if the whole cloud does, set release: {target.id} in the inventory; if an earlier upgrade was "
+                    f"stopped half-way, finish it or bring the host back to {want}",
+                )
+            elif running != want:
+                yield _error(
+                    subject,
+                    f"runs {running}, but {source.id} is {want}",
+                    f"correct release in the inventory, or bring {host} to {want}",
+                )
+
+
+def _disk(facts: Facts, request: UpgradeRequest) -> Iterable[Finding]:
+    for host, found in facts.hosts.items():
+        services = {component.service for component in components_on(request.inventory, host)}
+        need = sum(MEGABYTES[service] for service in services) * 1_000_000
+        if found.free_bytes < need:
+            yield _error(
+                host,
+                f"has {found.free_bytes // 1_000_000} MB free below {request.inventory.packaging.root}, and the new "
+                f"release needs up to {need // 1_000_000} MB",
+                "remove old versions there, or give the file system more room",
+            )
+
+
+def _services(facts: Facts, request: UpgradeRequest) -> Iterable[Finding]:
+    """Every service that nova knows is up, and nova and the inventory know the same compute hosts."""
+    if "nova" not in request.inventory.services or not facts.services:
+        return
+    for row in facts.services:
+        yield from _service(row, request)
+    seen = {row.host for row in facts.services if row.binary == COMPUTE_UNIT}
+    for host in request.compute_hosts:
+        if host not in seen:
+            yield _error(
+                f"nova-compute on {host}",
+                "is not in nova's list of services",
+                f"use nova's own name of the host in the inventory (it knows: {_names(seen)}), or see its log",
+            )
+
+
+def _service(row: ServiceRecord, request: UpgradeRequest) -> Iterable[Finding]:
+    subject = f"{row.binary} on {row.host}"
+    if row.binary == COMPUTE_UNIT and row.host not in request.compute_hosts:
+        yield _error(
+            subject,
+            "is in nova's list of services, but not a compute host of the inventory: it would stay at the old release",
+            "add the host to the inventory, or delete its record: `openstack compute service delete`",
+        )
+    if row.state != "up":
+        yield _error(
+            subject,
+            f"is {row.state} by nova's list of services",
+            "start it and wait until it has reported; if the host is gone, delete its record "
+            "(`openstack compute service delete`), because it holds back the versions of all others",
+        )
+    if row.status == "disabled":
+        reason = row.disabled_reason or "no reason given"
+        ours = reason.startswith(OWN_REASON)
+        yield _warning(
+            subject,
+            f"is disabled ({reason})",
+            "an earlier upgrade left it so; enable it: `openstack compute service set --enable`"
+            if ours
+            else "it is upgraded like the others and stays disabled; enable it if that is not meant",
+        )
+
+
+def _guests(facts: Facts, request: UpgradeRequest) -> Iterable[Finding]:
+    """Guests that cannot be moved live keep their host from being drained."""
+    computes = set(request.compute_hosts)
+    here = [guest for guest in facts.guests if guest.host in computes]
+    stuck = [g for g in here if is_settled(g) and find_obstacle(g)]
+    for (host, status), guests in _grouped(stuck):
+        obstacle = find_obstacle(guests[0])
+        yield _error(
+            f"guests on {host}",
+            f"{len(guests)} in {status}, which cannot be moved live: {_names(g.name for g in guests)}",
+            f"for each: {obstacle.remedy}" if obstacle else "",
+        )
+    homeless = [g for g in facts.guests if g.status == "ERROR" and g.host is None]
+    if homeless:
+        names = _names(guest.name for guest in homeless)
+        yield _warning(
+            "guests", f"{len(homeless)} in ERROR: {names}", "see `openstack server show`; delete or repair them"
+        )
+    busy = [guest for guest in facts.guests if not is_settled(guest)]
+    if busy:
+        names = _names(f"{guest.name} ({guest.task_state or guest.status})" for guest in busy)
+        yield _warning("guests", f"{len(busy)} are being changed just now: {names}", "a drain waits until that is over")
+
+
+def _grouped(guests: list[GuestFacts]) -> Iterable[tuple[tuple[str, str], list[GuestFacts]]]:
+    def key(guest: GuestFacts) -> tuple[str, str]:
+        return guest.host or "", guest.status
+
+    return [(where, list(group)) for where, group in groupby(sorted(guests, key=key), key)]
+
+
+def _room(facts: Facts, request: UpgradeRequest) -> Iterable[Finding]:
+    """In turn, the guests of every compute host fit on the others."""
+    rows = {row.host: row for row in facts.services if row.binary == COMPUTE_UNIT}
+    if not rows:
+        return
+    targets = {host for host, row in rows.items() if row.state == "up" and row.status == "enabled"}
+    more = min(request.spec.max_unavailable, len(request.compute_hosts)) - 1
+    for host in request.compute_hosts:
+        lacking = find_shortages(host, facts.capacity, targets=targets)
+        for shortage in lacking:
+            yield _error(
+                host,
+                f"cannot be drained: its guests hold {_amount(shortage.needed, shortage.resource)}, the other hosts "
+                f"have {_amount(shortage.free, shortage.resource)} free; "
+                f"{_amount(shortage.missing, shortage.resource)} are missing",
+                "add or enable compute hosts, or move or delete guests",
+            )
+        if not lacking and more > 0 and find_shortages(host, facts.capacity, targets=targets, also_out=more):
+            yield _warning(
+                host,
+                f"has too little room to go to while {more} more hosts are out of service (max_unavailable {more + 1})",
+                "set a smaller max_unavailable, or add compute hosts",
+            )
+
+
+def _redundancy(request: UpgradeRequest) -> Iterable[Finding]:
+    controls = request.inventory.with_role(Role.CONTROL)
+    if len(controls) < 2:
+        yield _warning(
+            "control plane",
+            f"{controls[0]} is the only control host: each API is away while it is restarted",
+            "add a second control host behind the load balancer, or accept some seconds per service",
+        )
+    computes = request.compute_hosts
+    if len(computes) > 1 and request.spec.max_unavailable >= len(computes):
+        yield _error(
+            "max_unavailable",
+            f"is {request.spec.max_unavailable}, and there are {len(computes)} compute hosts: guests would have no "
+            "host to go to",
+            f"set it to {len(computes) - 1} or less",
+        )
+
+
+def judge_migrations(migrations: Iterable[Migration]) -> tuple[Finding, ...]:
+    """Return a finding for each migration that nova counts as going on: a restart of its hosts would break it."""
+    return tuple(
+        _error(
+            f"guest {migration.guest}",
+            migration.text,
+            f"confirm or revert it: `openstack server resize confirm {migration.guest}`"
+            if migration.status == AWAITS_CONFIRMATION
+            else "wait until it has ended; if nothing has worked on it for long, `openstack server migration abort`, "
+            "or set the record to error",
+        )
+        for migration in migrations
+        if migration.unfinished
+    )
+
+
+def judge_allocations(
+    host: str, consumers: Iterable[str], guests: Iterable[GuestFacts], migrations: Iterable[Migration]
+) -> tuple[Finding, ...]:
+    """Return a finding if placement holds room on a host for somebody who is not there: it would never be empty."""
+    known = {guest.id for guest in guests} | {m.uuid for m in migrations if m.unfinished}
+    orphans = sorted(set(consumers) - known)
+    if not orphans:
+        return ()
+    remedy = "`nova-manage placement audit --verbose`, then with `--delete`"
+    return (_error(host, f"{len(orphans)} allocations belong to no guest or migration: {_names(orphans)}", remedy),)
+
+
+def judge_clocks(offsets: Mapping[str, float]) -> tuple[Finding, ...]:
+    """Return a finding for each host whose clock differs from the worker's (seconds) too much to compare times."""
+    return tuple(
+        _error(host, f"its clock differs from the worker's by {offset:+.0f} s", "synchronise both (chrony, ntp)")
+        for host, offset in sorted(offsets.items())
+        if abs(offset) > MOST_CLOCK_SKEW
+    )
+
+
+def _names(names: Iterable[str]) -> str:
+    every = list(names)
+    shown = ", ".join(every[:NAMES_SHOWN])
+    return f"{shown} and {len(every) - NAMES_SHOWN} more" if len(every) > NAMES_SHOWN else shown
+
+
+def _amount(value: float, resource: str) -> str:
+    return f"{value:g} {resource}"
