@@ -83,10 +83,23 @@ class Ledger:
             hosts=self._hosts(),
             running=running,
             failed=failed,
-            waiting=tuple(self.waiting.values()),
+            waiting=(*self.waiting.values(), *self._decisions(failed)),
             remaining=self._remaining(running, now),
             events=tuple(self.events[-_MOST_EVENTS_SHOWN:]),
             message=self.message,
+        )
+
+    def _decisions(self, failed: tuple[StepStatus, ...]) -> tuple[Waiting, ...]:
+        if self.ended:
+            return ()
+        return tuple(
+            Waiting(
+                what=f"a decision about {step.title}",
+                since=step.ended or self.started,
+                go_on=f"stackroll retry {self.upgrade} {step.id} | stackroll skip {self.upgrade} {step.id} | "
+                f"stackroll abort {self.upgrade}",
+            )
+            for step in failed
         )
 
     def _remaining(self, running: tuple[StepStatus, ...], now: datetime) -> Remaining | None:

@@ -1,0 +1,41 @@
+"""The way to Temporal: the standard profile and ``TEMPORAL_*``, or else the embedded server of ``stackroll dev``."""
+
+import dataclasses
+
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.envconfig import ClientConfigProfile
+from temporalio.service import RPCError
+
+from workers.settings import Settings
+
+
+class Unreachable(Exception):  # noqa: N818 - named like the activity errors: it says what is the matter
+    """Temporal does not answer; the message says where it was looked for and what to do."""
+
+
+async def connect(settings: Settings | None = None) -> Client:
+    """Connect to Temporal.
+
+    The address, namespace, TLS and API key come from the profile in ``~/.config/temporalio/temporal.toml`` and from
+    ``TEMPORAL_*`` (``temporalio.envconfig``), the same that the ``temporal`` command reads.
+
+    Raises:
+        Unreachable: when the server does not answer.
+    """
+    settings = settings or Settings()
+    profile = ClientConfigProfile.load()
+    if not profile.address:
+        profile = dataclasses.replace(profile, address=settings.address)
+    try:
+        return await Client.connect(**profile.to_client_connect_config(), data_converter=pydantic_data_converter)
+    except (RPCError, RuntimeError, ValueError) as error:
+        raise Unreachable(
+            f"Temporal does not answer at {profile.address}: {_first_line(error)}\n"
+            "Start the embedded one with `stackroll dev`, or name another by TEMPORAL_ADDRESS or a profile "
+            "(`temporal config set --prop address --value HOST:PORT`)."
+        ) from None
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

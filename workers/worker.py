@@ -1,0 +1,56 @@
+"""The worker: carries out workflows and activities until it is told to end, and hands back what it holds."""
+
+import asyncio
+import signal
+import sys
+from datetime import timedelta
+
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from workers.connect import Unreachable, connect
+from workers.registry import Activities, WORKFLOWS
+from workers.settings import Settings
+from workflows.names import TASK_QUEUE
+
+# Longer than any remote wait loop: an activity that is told to end lets its remote job go on and ends at once.
+GRACE = timedelta(seconds=10)
+
+
+def make_worker(client: Client, activities: Activities, task_queue: str = TASK_QUEUE) -> Worker:
+    """Return a worker for all workflows and activities of this project."""
+    return Worker(
+        client,
+        task_queue=task_queue,
+        workflows=WORKFLOWS,
+        activities=activities.all,
+        graceful_shutdown_timeout=GRACE,
+        max_concurrent_activities=100,
+    )
+
+
+async def run_worker(settings: Settings | None = None) -> int:
+    """Run a worker until SIGINT or SIGTERM; return the exit status."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    client = await connect(settings)
+    activities = Activities()
+    try:
+        async with make_worker(client, activities):
+            await stop.wait()
+    finally:
+        await activities.close()
+    return 0
+
+
+def main() -> None:
+    """Run as a process of its own."""
+    try:
+        sys.exit(asyncio.run(run_worker()))
+    except Unreachable as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""The root's children: started for groups, told what operators order, and listened to."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from temporalio import workflow
+from temporalio.exceptions import FailureError
+
+with workflow.unsafe.imports_passed_through():
+    from model.control import Abort, Who
+    from model.inventory import Inventory
+    from model.messages import GroupRequest, GroupResult
+    from model.plan import Step
+    from model.status import StepState
+    from workflows import names
+    from workflows.executor import StepError, StoppedError
+    from workflows.group import workflow_of
+    from workflows.ledger import Ledger
+
+_PASSED = (StepState.DONE, StepState.SKIPPED)
+
+
+class Children:
+    """Runs groups in child workflows."""
+
+    def __init__(self, ledger: Ledger, stopping: Callable[[], bool]) -> None:
+        """Take the run's record, and how to know whether the run is stopping."""
+        self._ledger = ledger
+        self._stopping = stopping
+        self._handles: dict[str, workflow.ChildWorkflowHandle[Any, Any]] = {}
+        self._sending: set[asyncio.Task[None]] = set()
+        self._tries: dict[str, int] = {}
+
+    async def run(self, group: str, steps: tuple[Step, ...], inventory: Inventory) -> None:
+        """Run a group to its end in a child; its steps report to the run by themselves.
+
+        Raises:
+            StepError: when a step failed; StoppedError when the run stops.
+        """
+        handle = await workflow.start_child_workflow(
+            workflow_of(steps).__name__,
+            self._request(group, steps, inventory),
+            result_type=GroupResult,
+            id=names.child_id(self._ledger.upgrade, group),
+            static_summary=f"{group} of {inventory.cloud}",
+        )
+        self._handles[group] = handle
+        self._tell_what_came_meanwhile(group)
+        try:
+            result: GroupResult = await handle
+        except FailureError as error:
+            raise StepError(f"the child workflow {group} ended by itself: {error.cause or error}") from error
+        finally:
+            del self._handles[group]
+        for status in result.steps:
+            self._ledger.put(status)
+            self._tries[status.id] = max(self._tries.get(status.id, 0), status.tries)
+        if result.stopped:
+            raise StoppedError(group)
+        if result.failed:
+            raise StepError(result.failed)
+
+    def tell(self, signal: str, order: Who | Abort) -> None:
+        """Forward an order to every running child."""
+        for group in self._handles:
+            self._send(group, signal, order)
+
+    def _request(self, group: str, steps: tuple[Step, ...], inventory: Inventory) -> GroupRequest:
+        states = {step.id: self._ledger.steps[step.id].state for step in steps}
+        return GroupRequest(
+            upgrade=self._ledger.upgrade,
+            group=group,
+            steps=steps,
+            inventory=inventory.narrowed(*(step.target for step in steps)),
+            passed=tuple(id_ for id_, state in states.items() if state in _PASSED),
+            tries={step.id: self._tries[step.id] for step in steps if step.id in self._tries},
+            paused=self._ledger.paused,
+        )
+
+    def _tell_what_came_meanwhile(self, group: str) -> None:
+        """Give a child the orders that came while it was starting."""
+        if self._ledger.paused:
+            self._send(group, "pause", Who(by="run", reason="paused while it was starting"))
+        if self._stopping():
+            self._send(group, "abort", Abort(by="run", reason="aborted while it was starting"))
+
+    def _send(self, group: str, signal: str, order: Who | Abort) -> None:
+        handle = self._handles[group]
+
+        async def send() -> None:
+            try:
+                await handle.signal(signal, order)
+            except FailureError as error:
+                # It ended in the same moment; what it did is in its result.
+                self._ledger.note(workflow.now(), "warning", group, f"{signal} came too late: {error}")
+
+        task = asyncio.create_task(send())
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)

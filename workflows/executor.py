@@ -1,0 +1,180 @@
+"""How a step is carried out: one activity per try, tried again where that is safe, every change reported."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, is_cancelled_exception
+
+with workflow.unsafe.imports_passed_through():
+    from model.inventory import Inventory
+    from model.plan import Action, Step
+    from model.status import StepState, StepStatus
+    from model.work import StepResult, Work
+    from workflows.ledger import iso, pending
+    from workflows.names import BACKOFF_SECONDS, STEP_FAILED, STEP_GRACE, STEP_RETRY
+
+Report = Callable[[StepStatus], None]
+Results = Callable[[Step, StepResult], None]
+
+
+class StepError(Exception):
+    """A step that has failed for good; the message is for the operator."""
+
+
+class StoppedError(StepError):
+    """A step that was given up because the run stops: it is no failure, it has just not happened."""
+
+
+class Executor:
+    """Carries out steps and their compensations, and reports every change of state."""
+
+    def __init__(
+        self,
+        upgrade: str,
+        inventory: Inventory,
+        report: Report,
+        *,
+        results: Results | None = None,
+        tries: dict[str, int] | None = None,
+    ):
+        """Take the run's id, the cloud, whom to tell states and results, and how often each step was tried before."""
+        self._results = results
+        self._upgrade = upgrade
+        self._inventory = inventory
+        self._report = report
+        self.tries = dict(tries or {})
+        self.steps: dict[str, StepStatus] = {}
+
+    def put(self, status: StepStatus) -> None:
+        """Note and report a step's state."""
+        self.steps[status.id] = status
+        self._report(status)
+
+    async def do(self, step: Step) -> None:
+        """Carry out a step.
+
+        Raises:
+            StepError: when it has failed for good.
+        """
+        await self.watched(step, lambda: self._try(step))
+
+    async def watched(self, step: Step, act: Callable[[], Awaitable[str]]) -> None:
+        """Report a step's begin and end around what carries it out.
+
+        Raises:
+            StepError: when it has failed for good.
+        """
+        running = pending(step).model_copy(
+            update={"state": StepState.RUNNING, "started": iso(workflow.now()), "tries": self.tries.get(step.id, 0) + 1}
+        )
+        self.put(running)
+        try:
+            summary = await act()
+        except StoppedError:
+            self.put(pending(step))
+            raise
+        except StepError as error:
+            self.put(_ended(running, StepState.FAILED, error=str(error)))
+            raise
+        self.put(_ended(running, StepState.DONE, summary=summary))
+
+    async def undo(self, step: Step) -> None:
+        """Take back a step by its compensation.
+
+        Raises:
+            StepError: when the compensation has failed for good.
+        """
+        before = self.steps.get(step.id, pending(step))
+        if step.undo is None:
+            self.put(before.model_copy(update={"state": StepState.UNDONE}))
+            return
+        self.put(
+            before.model_copy(
+                update={"state": StepState.UNDOING, "title": step.undo.title, "started": iso(workflow.now())}
+            )
+        )
+        try:
+            result = await self._call(step, step.undo.action, undo=True)
+        except StepError as error:
+            text = f"{before.error}\ntaking it back failed too: {error}".strip()
+            self.put(before.model_copy(update={"state": StepState.FAILED, "error": text}))
+            raise
+        self.put(
+            before.model_copy(
+                update={"state": StepState.UNDONE, "ended": iso(workflow.now()), "summary": f"undone: {result.summary}"}
+            )
+        )
+
+    async def _try(self, step: Step) -> str:
+        result = await self._call(step, step.action, undo=False)
+        if self._results is not None:
+            self._results(step, result)
+        return result.summary
+
+    async def _call(self, step: Step, action: Action, *, undo: bool) -> StepResult:
+        """Call the activity, again after a known failure as often as the step allows."""
+        key = f"{step.id}#undo" if undo else step.id
+        for left in range(step.retries, -1, -1):
+            try:
+                return await self._activity(step, action, undo=undo, generation=self.tries.get(key, 0))
+            except ActivityError as error:
+                if is_cancelled_exception(error):
+                    raise
+                text, kind = _explain(error)
+                if kind is not None:
+                    # The next try is a new one; after a timeout the job may still run, and the next try adopts it.
+                    self.tries[key] = self.tries.get(key, 0) + 1
+                if kind != STEP_FAILED or left == 0:
+                    raise StepError(text) from error
+                wait = BACKOFF_SECONDS * 2 ** (step.retries - left)
+                await workflow.sleep(timedelta(seconds=wait), summary=f"before another try: {step.title}")
+        raise AssertionError("unreachable: the loop returns or raises")
+
+    async def _activity(self, step: Step, action: Action, *, undo: bool, generation: int) -> StepResult:
+        compensation = step.undo if undo else None
+        timeout = compensation.timeout if compensation else step.timeout
+        work = Work(
+            upgrade=self._upgrade,
+            step=step.id,
+            action=action,
+            target=step.target,
+            params=compensation.params if compensation else step.params,
+            undo=undo,
+            generation=generation,
+            inventory=self._inventory if step.target == "cloud" else self._inventory.narrowed(step.target),
+            timeout=timeout,
+        )
+        result: StepResult = await workflow.execute_activity(
+            action.value,
+            work,
+            result_type=StepResult,
+            start_to_close_timeout=timedelta(seconds=timeout),
+            schedule_to_close_timeout=timedelta(seconds=timeout) + STEP_GRACE,
+            heartbeat_timeout=timedelta(seconds=step.heartbeat),
+            retry_policy=STEP_RETRY,
+            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+            summary=compensation.title if compensation else step.title,
+        )
+        return result
+
+
+def _explain(error: ActivityError) -> tuple[str, str | None]:
+    """Return what to tell the operator, and the failure's type; None for a timeout, whose outcome is not known."""
+    cause: BaseException = error.cause or error
+    if isinstance(cause, ApplicationError):
+        return cause.message, cause.type or "ApplicationError"
+    if isinstance(cause, TimeoutError):
+        last = f" Its last error was: {cause.cause}" if cause.cause else ""
+        return (
+            f"no result within the step's time limit ({cause.message}).{last} What it started on the host may still be "
+            "running: look there, then retry (which waits for it) or skip",
+            None,
+        )
+    return str(cause), type(cause).__name__
+
+
+def _ended(running: StepStatus, state: StepState, *, summary: str = "", error: str = "") -> StepStatus:
+    return running.model_copy(
+        update={"state": state, "ended": iso(workflow.now()), "summary": summary, "error": error}
+    )

@@ -1,0 +1,135 @@
+"""The children of a run: the steps of one service on the control hosts, or of one compute host.
+
+When a step fails for good, the steps of its scope (the host, or the service's instance on it) that have happened are
+taken back before the child ends, so that no host stays half way.
+"""
+
+import asyncio
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from model.control import Abort, Who
+    from model.messages import GroupRequest, GroupResult
+    from model.plan import Step
+    from model.status import StepState, StepStatus
+    from workflows.dag import Machine, NodeState, compensation
+    from workflows.executor import Executor
+    from workflows.ledger import pending
+    from workflows.nodes import group_nodes
+    from workflows.walker import Walker
+
+
+class _Group:
+    """What both kinds of child do."""
+
+    def __init__(self, request: GroupRequest) -> None:
+        self._request = request
+        self._steps = {step.id: step for step in request.steps}
+        self._nodes = group_nodes(request.steps)
+        self._machine = Machine(self._nodes, passed=request.passed)
+        self._machine.paused = request.paused
+        self._executor = Executor(request.upgrade, request.inventory, self._tell_root, tries=request.tries)
+        self._outbox: list[StepStatus] = []
+        for step in request.steps:
+            state = StepState.DONE if step.id in request.passed else StepState.PENDING
+            self._executor.steps[step.id] = pending(step).model_copy(update={"state": state})
+
+    async def _walk(self) -> GroupResult:
+        teller = asyncio.create_task(self._tell())
+        walker = Walker(self._machine, lambda id_: self._executor.do(self._steps[id_]))
+        await walker.walk(until_stuck=True)
+        failed = self._machine.in_state(NodeState.FAILED)
+        if not self._machine.finished:
+            await self._take_back_open_scopes()
+        await workflow.wait_condition(lambda: not self._outbox)
+        teller.cancel()
+        return GroupResult(
+            steps=tuple(self._executor.steps.values()),
+            failed=failed[0] if failed else None,
+            stopped=not failed and not self._machine.finished,
+        )
+
+    async def _take_back_open_scopes(self) -> None:
+        """Compensate the steps that happened in every scope that has not been completed, in reverse order."""
+        happened = {*self._machine.in_state(NodeState.DONE), *self._machine.in_state(NodeState.FAILED)}
+        unfinished = {
+            step.scope or step.id for step in self._request.steps if self._machine.state(step.id) is not NodeState.DONE
+        }
+        back = {id_ for id_ in happened if (self._steps[id_].scope or id_) in unfinished}
+        failure = {id_: self._executor.steps[id_] for id_ in self._machine.in_state(NodeState.FAILED)}
+        walker = Walker(Machine(compensation(self._nodes, back)), lambda id_: self._executor.undo(self._steps[id_]))
+        await walker.walk(until_stuck=True)
+        for id_, status in failure.items():
+            # What failed stays visible as failed: it is what the operator must decide about.
+            now = self._executor.steps[id_]
+            note = "; what had been done on it was taken back" if now.state is StepState.UNDONE else ""
+            error = status.error + note if now.state is StepState.UNDONE else now.error
+            self._executor.put(status.model_copy(update={"error": error}))
+
+    def _tell_root(self, status: StepStatus) -> None:
+        self._outbox.append(status)
+
+    async def _tell(self) -> None:
+        """Signal every change to the root, in order."""
+        root = workflow.get_external_workflow_handle(self._request.upgrade)
+        while True:
+            await workflow.wait_condition(lambda: bool(self._outbox))
+            await root.signal("step_report", self._outbox[0])
+            self._outbox.pop(0)
+
+    @workflow.signal(name="pause", description="Let the running step finish and start no other.")
+    def pause(self, who: Who) -> None:
+        """Hold at the next step boundary."""
+        del who
+        self._machine.paused = True
+
+    @workflow.signal(name="resume", description="Go on after a pause.")
+    def resume(self, who: Who) -> None:
+        """Go on."""
+        del who
+        self._machine.paused = False
+
+    @workflow.signal(name="abort", description="End after the running step; an unfinished host is put back.")
+    def abort(self, order: Abort) -> None:
+        """End after what runs."""
+        del order
+        self._machine.stopping = True
+
+
+@workflow.defn
+class HostUpgrade(_Group):
+    """Brings one compute host to the new release."""
+
+    @workflow.init
+    def __init__(self, request: GroupRequest) -> None:
+        """Take the host's steps."""
+        super().__init__(request)
+
+    @workflow.run
+    async def run(self, request: GroupRequest) -> GroupResult:
+        """Carry out the host's steps."""
+        del request
+        return await self._walk()
+
+
+@workflow.defn
+class ServiceUpgrade(_Group):
+    """Brings one service on the control hosts to the new release, one host at a time."""
+
+    @workflow.init
+    def __init__(self, request: GroupRequest) -> None:
+        """Take the service's steps."""
+        super().__init__(request)
+
+    @workflow.run
+    async def run(self, request: GroupRequest) -> GroupResult:
+        """Carry out the service's steps."""
+        del request
+        return await self._walk()
+
+
+def workflow_of(steps: tuple[Step, ...]) -> type[HostUpgrade] | type[ServiceUpgrade]:
+    """Return the kind of child that runs these steps."""
+    return HostUpgrade if (steps[0].group or "").startswith("host/") else ServiceUpgrade
+

@@ -1,0 +1,47 @@
+"""Names, timeouts and retry policies of everything that a workflow calls; the one place for them."""
+
+from datetime import timedelta
+
+from temporalio.common import RetryPolicy, SearchAttributeKey
+
+TASK_QUEUE = "stackroll"
+
+# Activities that are not steps; steps' activities are named by model.plan.Action.
+READ_FACTS = "read_facts"
+WATCH_AVAILABILITY = "watch_availability"
+WRITE_REPORT = "write_report"
+
+CLOUD_KEY = SearchAttributeKey.for_keyword("StackrollCloud")
+RELEASE_KEY = SearchAttributeKey.for_keyword("StackrollRelease")
+PHASE_KEY = SearchAttributeKey.for_keyword("StackrollPhase")
+STATE_KEY = SearchAttributeKey.for_keyword("StackrollState")
+
+# The names that activities give to what went wrong (activities.errors).
+UNREACHABLE = "Unreachable"
+STEP_FAILED = "StepFailed"
+
+# A host that does not answer is tried again until the step's time is over; everything else the run decides about.
+STEP_RETRY = RetryPolicy(
+    initial_interval=timedelta(seconds=1), backoff_coefficient=2.0, maximum_interval=timedelta(seconds=10)
+)
+# Time that a step may take beyond one try: a worker that died is noticed after the heartbeat timeout, and a host
+# that reboots is away for some minutes.
+STEP_GRACE = timedelta(minutes=10)
+
+READ_RETRY = RetryPolicy(maximum_attempts=3)
+READ_TIMEOUT = timedelta(minutes=5)
+REPORT_TIMEOUT = timedelta(minutes=2)
+WATCH_TIMEOUT = timedelta(days=30)
+WATCH_HEARTBEAT = timedelta(seconds=15)
+# Waits before a failed step is started again by itself: 2, 4, 8 ... seconds.
+BACKOFF_SECONDS = 2.0
+
+
+def lock_id(cloud: str) -> str:
+    """Return the id of the workflow whose existence says that a run of this cloud is going on."""
+    return f"stackroll/cloud/{cloud}"
+
+
+def child_id(upgrade: str, group: str) -> str:
+    """Return the id of a child: it says what it is."""
+    return f"{upgrade}/{group}"

@@ -1,0 +1,57 @@
+"""Drives a machine: starts what it says may start, tells it what came of it, until it halts or someone must decide."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from workflows.dag import Machine, NodeState
+    from workflows.executor import StepError
+
+
+class Walker:
+    """Executes what a machine returns; it decides nothing itself."""
+
+    def __init__(self, machine: Machine, run: Callable[[str], Awaitable[None]]):
+        """Take the machine, and what carries out a node (raising StepError when it has failed for good)."""
+        self.machine = machine
+        self._run = run
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._defect: BaseException | None = None
+
+    @property
+    def stuck(self) -> bool:
+        """Whether nothing runs and nothing can, because a node has failed and nobody has decided about it."""
+        return self.machine.idle and bool(self.machine.in_state(NodeState.FAILED))
+
+    async def walk(self, *, until_stuck: bool) -> None:
+        """Walk until the machine halts; with ``until_stuck`` also until a failure leaves nothing to do."""
+        while not self.machine.halted:
+            for id_ in self.machine.startable():
+                self.machine.start(id_)
+                task = asyncio.create_task(self._one(id_))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+            if until_stuck and self.stuck:
+                return
+            await workflow.wait_condition(
+                lambda: bool(
+                    self._defect
+                    or self.machine.startable()
+                    or self.machine.halted
+                    or (until_stuck and self.stuck)
+                )
+            )
+            if self._defect is not None:
+                raise self._defect
+
+    async def _one(self, id_: str) -> None:
+        try:
+            await self._run(id_)
+        except StepError:
+            self.machine.fail(id_)
+        except BaseException as defect:  # noqa: BLE001 - handed to walk(), which raises it in the workflow's own task
+            self._defect = defect
+        else:
+            self.machine.succeed(id_)
