@@ -1,0 +1,146 @@
+"""How the lab is, read independently: what processes run, not what was ordered."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.console import RenderableType
+from rich.table import Table
+
+from deploy.lab import machines
+from deploy.lab import record as records
+from deploy.lab.api import Api, balancer, parse_stat
+from deploy.lab.command import in_parallel, ssh
+from deploy.lab.errors import LabError
+from deploy.lab.packages import release_of
+from deploy.lab.record import Record
+from deploy.lab.settings import Host, Paths
+
+_VENV = re.compile(r"/opt/openstack/venvs/([a-z]+)-([^/\s]+)/")
+
+
+@dataclass
+class UnitStatus:
+    """One unit on one host."""
+
+    state: str
+    service: str = ""
+    version: str = ""
+
+    @property
+    def release(self) -> str:
+        """The release its main process runs, with the exact version."""
+        if not self.version:
+            return ""
+        return f"{release_of(self.service, self.version) or 'unknown'} ({self.version})"
+
+
+@dataclass
+class HostStatus:
+    """One host."""
+
+    host: Host
+    ssh: str = ""
+    units: dict[str, UnitStatus] = field(default_factory=dict)
+
+
+@dataclass
+class Report:
+    """The whole lab."""
+
+    record: Record
+    hosts: list[HostStatus]
+    guests: list[dict[str, Any]]
+    servers: dict[tuple[str, str], str]
+    problem: str = ""
+
+    @property
+    def well(self) -> bool:
+        """Whether every host answers, every unit is active, every API is in service, every guest as it should be."""
+        hosts = all(not host.ssh and all(unit.state == "active" for unit in host.units.values()) for host in self.hosts)
+        servers = all(state == "UP" for state in self.servers.values())
+        return hosts and servers and not self.problem and all(guest["status"] != "ERROR" for guest in self.guests)
+
+
+def unit_script(units: tuple[str, ...]) -> str:
+    """Return a script that prints, per unit, its name, its state and its main process's command line."""
+    return "".join(
+        f'p=$(systemctl show -P MainPID {unit}); printf "%s\\t%s\\t" {unit} "$(systemctl is-active {unit} || true)"; '
+        f'{{ test "$p" = 0 || tr "\\0" " " < /proc/$p/cmdline; }} 2>/dev/null || true; echo\n'
+        for unit in units
+    )
+
+
+def parse_units(text: str) -> dict[str, UnitStatus]:
+    """Read the answer to `unit_script`."""
+    found = {}
+    for line in text.splitlines():
+        name, state, command = line.split("\t", 2)
+        match = _VENV.search(command)
+        found[name] = UnitStatus(state, *(match.groups() if match else ()))
+    return found
+
+
+def _host(paths: Paths, host: Host) -> HostStatus:
+    if not machines.running(host):
+        return HostStatus(host, "not running")
+    try:
+        return HostStatus(host, "", parse_units(ssh(paths, host, unit_script(host.units), timeout=30).stdout))
+    except LabError as error:
+        return HostStatus(host, str(error).splitlines()[0])
+
+
+def gather(paths: Paths) -> Report:
+    """Look at every host, at the load balancer and at the guests.
+
+    Raises:
+        LabError: There is no lab.
+    """
+    current = records.require(paths)
+    hosts = in_parallel(lambda host: _host(paths, host), current.spec.hosts)
+    report = Report(current, hosts, [], {})
+    try:
+        report.servers = parse_stat(balancer(paths, current.spec, "show stat"))
+        report.guests = Api(current.secrets.admin).servers()
+    except LabError as error:
+        report.problem = str(error).splitlines()[0]
+    return report
+
+
+def tables(report: Report) -> list[RenderableType]:
+    """Return what `stackroll lab status` prints."""
+    parts: list[RenderableType] = [_host_table(report)]
+    if report.guests:
+        parts.append(_guest_table(report))
+    if report.problem:
+        parts.append(f"[red]{report.problem}[/red]")
+    return parts
+
+
+def _host_table(report: Report) -> Table:
+    spec = report.record.spec
+    origin = f", restored from {report.record.origin}" if report.record.origin else ""
+    table = Table(title=f"lab: {spec.describe()}{origin}", title_justify="left")
+    for column in ("host", "address", "ssh", "unit", "state", "running release", "load balancer"):
+        table.add_column(column)
+    for entry in report.hosts:
+        first = (entry.host.name, entry.host.address, f"[red]{entry.ssh}[/red]" if entry.ssh else "[green]ok[/green]")
+        for name, unit in entry.units.items():
+            colour = "green" if unit.state == "active" else "red"
+            balanced = report.servers.get((name, entry.host.name), "")
+            table.add_row(*first, name, f"[{colour}]{unit.state}[/{colour}]", unit.release, balanced)
+            first = ("", "", "")
+        if not entry.units:
+            table.add_row(*first)
+        table.add_section()
+    return table
+
+
+def _guest_table(report: Report) -> Table:
+    table = Table(title="guests", title_justify="left")
+    for column in ("name", "host", "status", "running"):
+        table.add_column(column)
+    for guest in sorted(report.guests, key=lambda item: str(item["name"])):
+        running = "yes" if guest["OS-EXT-STS:power_state"] == 1 else "no"
+        table.add_row(guest["name"], str(guest["OS-EXT-SRV-ATTR:host"]), guest["status"], running)
+    return table
