@@ -38,17 +38,16 @@ _MOST_RUNNING = 12
 _MOST_EVENTS = 8
 
 
-def screen(status: UpgradeStatus, *, now: str | None = None, outage: str = "", by: str = "") -> RenderableType:
+def screen(status: UpgradeStatus, *, now: str | None = None, outage: str = "") -> RenderableType:
     """Return the whole view of a run.
 
     Args:
         status: the answer of the ``status`` query.
         now: the present time, where it is later than the answer's own.
         outage: since when and why there is no answer, if there is none.
-        by: who started the run.
     """
     now = status.ended or now or status.now
-    parts: list[RenderableType] = [_header(status, now, by)]
+    parts: list[RenderableType] = [_header(status, now)]
     if outage:
         parts.append(Text(f"▲ {outage}", style="bold yellow"))
     if status.message:
@@ -82,7 +81,7 @@ def _kind_style(kind: str) -> str:
     return "cyan"
 
 
-def _header(status: UpgradeStatus, now: str, by: str) -> RenderableType:
+def _header(status: UpgradeStatus, now: str) -> RenderableType:
     first = Text.assemble(
         (f" {status.state.value.upper()} ", f"bold reverse {STATE_STYLES[status.state]}"),
         ("  ", ""),
@@ -91,10 +90,9 @@ def _header(status: UpgradeStatus, now: str, by: str) -> RenderableType:
     )
     if status.paused and status.state is not RunState.PAUSED:
         first.append("  paused", style="yellow")
-    facts = [f"by {by}"] if by else []
-    facts.append(f"since {clock(status.started)}")
-    facts.append(f"ended {clock(status.ended)} after" if status.ended else "running")
-    second = Text(" · ".join(facts) + f" {elapsed(status.started, now)}", style="dim")
+    since = f"since {clock(status.started)}"
+    until = f"ended {clock(status.ended)} after" if status.ended else "running"
+    second = Text(f"{since} · {until} {elapsed(status.started, now)}", style="dim")
     if status.plan_hash:
         second.append(f" · plan {status.plan_hash}")
     third = Text(_progress(status))
@@ -135,7 +133,7 @@ def failure(step: StepStatus, upgrade: str) -> list[RenderableType]:
         Text.assemble(
             ("✗ failed ", "bold red"),
             (step.title, "bold"),
-            (f"  on {step.target}, {count(step.tries, 'try', 'tries')}, at {clock(step.ended)}", "dim"),
+            (f"  {count(step.tries, 'try', 'tries')}, at {clock(step.ended)}", "dim"),
         )
     ]
     parts += [Text(f"  {line}", style="red") for line in step.error.splitlines()]

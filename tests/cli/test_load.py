@@ -17,8 +17,10 @@ BAD_UPGRADES = {
     "unknown key, nothing like it": (
         UPGRADE + "zzz: 2\n",
         [
-            "upgrade.yaml:5: zzz: unknown key; known are: to, max_unavailable, migrations_per_host, on_failure, "
-            "approvals, availability, soak, drain_timeout"
+            (
+                "upgrade.yaml:5: zzz: unknown key; known are: to, max_unavailable, migrations_per_host, on_failure, "
+                "approvals, availability, soak, drain_timeout"
+            )
         ],
     ),
     "unknown key below": (
@@ -28,8 +30,10 @@ BAD_UPGRADES = {
     "unknown release": (
         UPGRADE.replace("2026.1", "2027.1"),
         [
-            "upgrade.yaml:2: to: unknown release '2027.1'; known releases: "
-            "2024.1, 2024.2, 2025.1, 2025.2, 2026.1, 2026.2"
+            (
+                "upgrade.yaml:2: to: unknown release '2027.1'; known releases: "
+                "2024.1, 2024.2, 2025.1, 2025.2, 2026.1, 2026.2"
+            )
         ],
     ),
     "same release": (
@@ -39,8 +43,10 @@ BAD_UPGRADES = {
     "skipped release": (
         UPGRADE.replace("2026.1", "2026.2"),
         [
-            "upgrade.yaml:2: to: 2025.2 to 2026.2 skips 1 release(s), and a rolling upgrade runs both releases side by "
-            "side, which is supported between neighbours only; go 2025.2 to 2026.1 to 2026.2, one upgrade each"
+            (
+                "upgrade.yaml:2: to: 2025.2 to 2026.2 skips 1 release(s), and a rolling upgrade runs both releases "
+                "side by side, which is supported between neighbours only; go 2025.2 to 2026.1 to 2026.2, one upgrade each"
+            )
         ],
     ),
     "missing key": (
@@ -50,8 +56,10 @@ BAD_UPGRADES = {
     "no cloud": (
         'to: "2026.1"\n',
         [
-            "upgrade.yaml:1: cloud: this key is missing; the path of the file that describes the cloud, "
-            "relative to this file"
+            (
+                "upgrade.yaml:1: cloud: this key is missing; the path of the file that describes the cloud, "
+                "relative to this file"
+            )
         ],
     ),
     "no such cloud": (
@@ -59,8 +67,10 @@ BAD_UPGRADES = {
         ["upgrade.yaml:1: cloud: no such file: clod.yaml; the path is relative to this file"],
     ),
     "wrong types, all at once": (
-        'cloud: cloud.yaml\nto: "2026.1"\nmax_unavailable: many\nsoak: a while\napprovals: auto\n'
-        "availability:\n  rate: 50\n  enabled: perhaps\ndrain_timeout: -1\non_failure: rolback\n",
+        (
+            'cloud: cloud.yaml\nto: "2026.1"\nmax_unavailable: many\nsoak: a while\napprovals: auto\n'
+            "availability:\n  rate: 50\n  enabled: perhaps\ndrain_timeout: -1\non_failure: rolback\n"
+        ),
         [
             "upgrade.yaml:3: max_unavailable: must be a whole number, is the text 'many'",
             "upgrade.yaml:4: soak: 'a while' is no duration; write a number with a unit, such as 90s, 10m, 2h or 1d",
@@ -101,10 +111,14 @@ BAD_CLOUDS = {
         CLOUD.replace("host: infra", "host: db").replace("zone: az-b", "zones: az-b"),
         [
             "cloud.yaml:26: hosts.compute-2.zones: unknown key; did you mean zone?",
-            "cloud.yaml:28: database.host: unknown host 'db'; known are: "
-            "infra, control-1, control-2, compute-1, compute-2",
-            "cloud.yaml:30: load_balancer.host: unknown host 'db'; known are: "
-            "infra, control-1, control-2, compute-1, compute-2",
+            (
+                "cloud.yaml:28: database.host: unknown host 'db'; known are: "
+                "infra, control-1, control-2, compute-1, compute-2"
+            ),
+            (
+                "cloud.yaml:30: load_balancer.host: unknown host 'db'; known are: "
+                "infra, control-1, control-2, compute-1, compute-2"
+            ),
         ],
     ),
     "no control host": (
@@ -114,8 +128,10 @@ BAD_CLOUDS = {
     "unknown role": (
         CLOUD.replace("[compute]", "[computer]", 1),
         [
-            "cloud.yaml:22: hosts.compute-1.roles[0]: must be control, compute, database, load-balancer or messaging, "
-            "is the text 'computer'; did you mean compute?"
+            (
+                "cloud.yaml:22: hosts.compute-1.roles[0]: must be control, compute, database, load-balancer or messaging, "
+                "is the text 'computer'; did you mean compute?"
+            )
         ],
     ),
     "no role": (
@@ -129,8 +145,10 @@ BAD_CLOUDS = {
     "bad host name": (
         CLOUD.replace("compute-1:", "compute 1:"),
         [
-            "cloud.yaml:20: hosts.compute 1: must be a host name: letters, digits, dots and hyphens, "
-            "is the text 'compute 1'"
+            (
+                "cloud.yaml:20: hosts.compute 1: must be a host name: letters, digits, dots and hyphens, "
+                "is the text 'compute 1'"
+            )
         ],
     ),
     "number as host name": (
@@ -206,8 +224,10 @@ def test_problems_of_both_files_come_together(tmp_path: Path) -> None:
     with pytest.raises(BadInputError) as caught:
         load_request(path)
     assert messages(caught.value, tmp_path) == [
-        "cloud.yaml:32: zone: unknown key; known are: cloud, release, region, openstack, ssh, hosts, services, "
-        "packaging, database, load_balancer",
+        (
+            "cloud.yaml:32: zone: unknown key; known are: cloud, release, region, openstack, ssh, hosts, services, "
+            "packaging, database, load_balancer"
+        ),
         "upgrade.yaml:5: soaks: unknown key; did you mean soak?",
     ]
 

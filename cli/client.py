@@ -1,0 +1,180 @@
+"""The runs as the command line sees them: every call to Temporal, and every failure of one in plain words."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
+from typing import NamedTuple, TypeVar
+
+from temporalio.client import (
+    Client,
+    WorkflowExecutionStatus,
+    WorkflowQueryFailedError,
+    WorkflowQueryRejectedError,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
+from temporalio.common import WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from cli.errors import CliError, Exit, NoAnswerError
+from model.base import Record
+from model.spec import UpgradeRequest
+from model.status import Event, Report, UpgradeStatus
+from workers.connect import Unreachable, connect
+from workflows.names import TASK_QUEUE, lock_id
+
+WORKFLOW = "RollingUpgrade"
+_QUERY_TIME = timedelta(seconds=5)
+_ORDER_TIME = timedelta(seconds=20)
+_NO_WORKER = (
+    "no worker answers; start one with `stackroll dev` or `stackroll worker`; the run keeps its place meanwhile"
+)
+_SILENT = {RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.CANCELLED}
+
+Answer = TypeVar("Answer")
+
+
+class RunLine(NamedTuple):
+    """A run in the list of runs."""
+
+    id: str
+    state: str
+    started: str
+    ended: str | None
+
+
+class Runs:
+    """What operators do with runs."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+
+    async def start(self, request: UpgradeRequest, id_: str) -> None:
+        """Start a run; refused when one of the same cloud is going on."""
+        if holder := await self.holder(request.inventory.cloud):
+            raise CliError(
+                f"refused: {holder} works on {request.inventory.cloud}; watch it with `stackroll watch {holder}`, "
+                f"or end it with `stackroll abort {holder} --reason …`",
+                Exit.REFUSED,
+            )
+        with _explained(id_):
+            try:
+                await self.client.start_workflow(
+                    WORKFLOW,
+                    request,
+                    id=id_,
+                    task_queue=TASK_QUEUE,
+                    id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                    static_summary=f"{request.inventory.cloud} {request.inventory.release} to {request.spec.to}",
+                    rpc_timeout=_ORDER_TIME,
+                )
+            except WorkflowAlreadyStartedError:
+                raise CliError(f"refused: there is a run {id_} already; choose another --id", Exit.REFUSED) from None
+
+    async def holder(self, cloud: str) -> str | None:
+        """Return the id of the run that works on this cloud, if one does."""
+        with _explained(cloud):
+            try:
+                lock = await self.client.get_workflow_handle(lock_id(cloud)).describe(rpc_timeout=_QUERY_TIME)
+            except RPCError as error:
+                if error.status is RPCStatusCode.NOT_FOUND:
+                    return None
+                raise
+        return lock.parent_id or lock.id if lock.status is WorkflowExecutionStatus.RUNNING else None
+
+    async def status(self, id_: str) -> UpgradeStatus:
+        """Ask a run for its status."""
+        return await self._query(id_, "status", UpgradeStatus)
+
+    async def report(self, id_: str) -> Report:
+        """Ask a run for its report, as far as it has come."""
+        return await self._query(id_, "report", Report)
+
+    async def timeline(self, id_: str) -> list[Event]:
+        """Ask a run for everything that happened."""
+        return await self._query(id_, "timeline", list[Event])
+
+    async def signal(self, id_: str, name: str, order: Record) -> None:
+        """Send an order that is carried out when a worker is there."""
+        with _explained(id_):
+            await self.client.get_workflow_handle(id_).signal(name, order, rpc_timeout=_ORDER_TIME)
+
+    async def update(self, id_: str, name: str, order: Record) -> str:
+        """Give an order that the run accepts or refuses at once; return what it says."""
+        with _explained(id_):
+            answer: str = await self.client.get_workflow_handle(id_).execute_update(
+                name, order, result_type=str, rpc_timeout=_ORDER_TIME
+            )
+            return answer
+
+    async def closed(self, id_: str) -> str | None:
+        """Return how Temporal says that a run ended, in lower case; None while it is open."""
+        with _explained(id_):
+            description = await self.client.get_workflow_handle(id_).describe(rpc_timeout=_QUERY_TIME)
+        status = description.status
+        return None if status in (None, WorkflowExecutionStatus.RUNNING) else str(status.name).lower()
+
+    async def recent(self, limit: int) -> list[RunLine]:
+        """Return the newest runs first."""
+        lines = []
+        with _explained("list"):
+            found = self.client.list_workflows(f"WorkflowType = '{WORKFLOW}'", limit=limit, rpc_timeout=_QUERY_TIME)
+            async for run in found:
+                state = run.status.name.lower() if run.status else "unknown"
+                ended = run.close_time.isoformat() if run.close_time else None
+                lines.append(RunLine(run.id, state, run.start_time.isoformat(), ended))
+        return lines
+
+    async def newest(self) -> str:
+        """Return the id of the newest run."""
+        if lines := await self.recent(1):
+            return lines[0].id
+        raise CliError("there is no run yet; start one with `stackroll start FILE`", Exit.BAD_INPUT)
+
+    async def _query(self, id_: str, name: str, kind: type[Answer]) -> Answer:
+        with _explained(id_):
+            answer: Answer = await self.client.get_workflow_handle(id_).query(
+                name, result_type=kind, rpc_timeout=_QUERY_TIME
+            )
+            return answer
+
+
+@asynccontextmanager
+async def open_runs() -> AsyncIterator[Runs]:
+    """Connect to Temporal.
+
+    Raises:
+        NoAnswerError: with what to do, when it cannot be reached.
+    """
+    try:
+        client = await connect()
+    except Unreachable as error:
+        raise NoAnswerError(str(error)) from None
+    yield Runs(client)
+
+
+@contextmanager
+def _explained(id_: str) -> Iterator[None]:
+    """Turn every failure of a call about a run into a message for its operator."""
+    try:
+        yield
+    except (WorkflowUpdateFailedError, WorkflowQueryFailedError) as error:
+        reason = error.cause if isinstance(error, WorkflowUpdateFailedError) else error
+        raise CliError(f"refused: {getattr(reason, 'message', reason)}", Exit.REFUSED) from None
+    except WorkflowQueryRejectedError:
+        raise CliError(f"{id_} answers no questions any more; `temporal workflow describe -w {id_}` shows it") from None
+    except WorkflowUpdateRPCTimeoutOrCancelledError:
+        raise NoAnswerError(f"{_NO_WORKER}; the order was not accepted: give it again") from None
+    except RPCError as error:
+        raise _explain_rpc(error, id_) from None
+
+
+def _explain_rpc(error: RPCError, id_: str) -> CliError:
+    if error.status is RPCStatusCode.NOT_FOUND:
+        if "already completed" in error.message:
+            return CliError(f"{id_} has ended already; `stackroll report {id_}` shows how", Exit.REFUSED)
+        return CliError(f"no run {id_!r}; `stackroll list` shows them", Exit.BAD_INPUT)
+    if error.status in _SILENT:
+        return NoAnswerError(_NO_WORKER)
+    return NoAnswerError(f"Temporal does not answer ({error.message}); is it running, and is its address right?")

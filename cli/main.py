@@ -1,0 +1,39 @@
+"""``stackroll``: the command line."""
+
+import sys
+
+import typer
+
+from cli import orders, plans, runs, serve
+from cli.console import err
+from cli.documents import BadInputError
+from cli.errors import CliError, Exit
+
+app = typer.Typer(
+    help="Roll an OpenStack cloud from one release to the next while its users work on, and go back if it goes wrong.",
+    epilog="Exit status: 0 done, 1 something outside failed, 2 bad input, 3 the check found errors, "
+    "4 the run stopped or failed, 5 refused.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+plans.register(app)
+runs.register(app)
+orders.register(app)
+serve.register(app)
+
+
+def main() -> None:
+    """Run the command line; what goes wrong is one message, not a traceback."""
+    try:
+        app()
+    except BadInputError as error:
+        for problem in error.problems:
+            err.print(str(problem), markup=False)
+        sys.exit(Exit.BAD_INPUT)
+    except CliError as error:
+        err.print(f"stackroll: {error}", markup=False)
+        sys.exit(error.status)
+
+
+if __name__ == "__main__":
+    main()

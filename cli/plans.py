@@ -1,0 +1,164 @@
+"""Before anything changes: check, plan, render, schema."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from cli.console import AsJson, By, File, awaited, err, out, say
+from cli.errors import CliError, Exit
+from cli.load import load_request
+from model.base import Record
+from model.inventory import Inventory
+from model.preflight import judge
+from model.render import COMMIT_LINE, as_dot, as_json, as_mermaid, as_tree
+from model.spec import UpgradeRequest, UpgradeSpec
+from model.words import count
+from model.work import Facts, Finding
+from workflows.forecast import remaining
+from workflows.plan import make_plan
+
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.", show_default=False)]
+_SEVERITY_STYLES = {"error": "bold red", "warning": "yellow"}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    panel = "Before an upgrade"
+    app.command(rich_help_panel=panel)(awaited(check))
+    app.command(rich_help_panel=panel)(awaited(plan))
+    app.command(rich_help_panel=panel)(render)
+    app.command(rich_help_panel=panel)(schema)
+
+
+async def check(file: File, as_json: AsJson = False) -> None:
+    """Read the cloud and say what forbids the upgrade. Exit status 3 when something does; warnings do not."""
+    request = load_request(file)
+    findings = await _findings(request)
+    errors = sum(finding.severity == "error" for finding in findings)
+    if as_json:
+        content = {"ok": not errors, "findings": [finding.model_dump(mode="json") for finding in findings]}
+        say(json.dumps(content, indent=2))
+    else:
+        _print_findings(findings, request)
+    if errors:
+        raise typer.Exit(Exit.FINDINGS)
+
+
+async def plan(
+    file: File,
+    form: Annotated[
+        Literal["tree", "json", "mermaid", "dot"], typer.Option("--format", "-f", help="The form.")
+    ] = "tree",
+    full: Annotated[bool, typer.Option("--full", help="In the tree, write the steps of every host.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="In the tree, write how each step is taken back.")] = False,
+    output: Output = None,
+) -> None:
+    """Read the cloud and show the plan: every step, what going back from it costs, and the commit point."""
+    request = load_request(file)
+    facts = await read(request)
+    made = make_plan(request, facts)
+    forms = {"json": as_json, "mermaid": as_mermaid, "dot": as_dot}
+    if form == "tree":
+        text = as_tree(made, remaining(made, set(), {}, {}), full=full, undo=undo)
+        if output is None:
+            _print_tree(text)
+            _print_errors((*facts.findings, *judge(facts, request)))
+            return
+    else:
+        text = forms[form](made)
+    _write(text, output)
+
+
+def render(file: File, by: By, output: Output = None) -> None:
+    """Print the JSON that `temporal workflow start --type RollingUpgrade --input-file` takes."""
+    request = load_request(file, by=by)
+    _write(request.model_dump_json(indent=2, exclude_none=True) + "\n", output)
+
+
+def schema(which: Annotated[Literal["spec", "cloud"], typer.Argument(help="upgrade.yaml or cloud.yaml.")]) -> None:
+    """Print the JSON schema of a file, for editors and for other tools."""
+    model: type[Record] = UpgradeSpec if which == "spec" else Inventory
+    content: dict[str, Any] = {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema()}
+    if which == "spec":
+        key = {"type": "string", "description": "The path of cloud.yaml, relative to this file."}
+        content["properties"] = {"cloud": key, **content["properties"]}
+        content["required"] = ["cloud", *content["required"]]
+        # YAML reads an unquoted 2026.1 as a number, and so may the author.
+        content["properties"]["to"]["type"] = ["string", "number"]
+    say(json.dumps(content, indent=2))
+
+
+async def read(request: UpgradeRequest) -> Facts:
+    """Read what the plan and the checks need of the cloud."""
+    # Imported here: the OpenStack and SSH clients take a second to load, which no other command needs.
+    from activities.facts import read_facts  # noqa: PLC0415
+
+    from activities.errors import StackrollError  # noqa: PLC0415
+    from activities.ssh import Hosts  # noqa: PLC0415
+
+    hosts = Hosts()
+    try:
+        with err.status(f"reading {escape(request.inventory.cloud)}"):
+            return await read_facts(hosts, request)
+    except StackrollError as error:
+        raise CliError(str(error)) from None
+    finally:
+        await hosts.close()
+
+
+async def _findings(request: UpgradeRequest) -> tuple[Finding, ...]:
+    facts = await read(request)
+    return (*facts.findings, *judge(facts, request))
+
+
+def _print_findings(findings: tuple[Finding, ...], request: UpgradeRequest) -> None:
+    if findings:
+        table = Table(show_edge=False, pad_edge=False, header_style="bold")
+        for column in ("", "where", "problem", "what to do"):
+            table.add_column(column, overflow="fold")
+        for finding in sorted(findings, key=lambda f: f.severity):
+            mark = Text(finding.severity, style=_SEVERITY_STYLES.get(finding.severity, ""))
+            table.add_row(mark, Text(finding.subject), Text(finding.problem), Text(finding.remedy))
+        out.print(table)
+    errors = sum(finding.severity == "error" for finding in findings)
+    route = f"{request.inventory.cloud} from {request.inventory.release} to {request.spec.to}"
+    warnings = count(len(findings) - errors, "warning")
+    if errors:
+        out.print(Text(f"{route}: no; {count(errors, 'error')}, {warnings}", style="bold red"))
+    else:
+        out.print(Text(f"{route}: ready; {warnings}", style="bold green"))
+
+
+def _print_tree(text: str) -> None:
+    for line in text.splitlines():
+        style = ""
+        if line == COMMIT_LINE or line.startswith("═"):
+            style = "bold yellow"
+        elif line and line[0].isalpha():
+            style = "bold"
+        out.print(Text(line, style=style), soft_wrap=True)
+
+
+def _print_errors(findings: tuple[Finding, ...]) -> None:
+    """The plan is shown in any case; that it would be refused is said behind it."""
+    errors = [finding for finding in findings if finding.severity == "error"]
+    if errors:
+        err.print(Text(f"\nthis upgrade would be refused now ({count(len(errors), 'error')}):", style="bold red"))
+        for finding in errors:
+            err.print(Text(f"  {finding.subject}: {finding.problem}; {finding.remedy}"))
+
+
+def _write(text: str, output: Path | None) -> None:
+    if output is None:
+        say(text.rstrip("\n"))
+        return
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise CliError(f"{output}: cannot be written: {error.strerror or error}", Exit.BAD_INPUT) from None
+    err.print(Text(f"written to {output}"))

@@ -1,0 +1,173 @@
+"""Runs: start, watch, status, list, report."""
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from activities.report import render_html
+from cli.client import Runs, open_runs
+from cli.console import AsJson, By, File, NewestRun, awaited, err, out, say
+from cli.errors import CliError, Exit, NoAnswerError
+from cli.load import load_request
+from cli.summary import summary
+from cli.view import screen
+from cli.watch import Glance, utc_now, watch
+from model.control import Approve
+from model.status import Report
+from model.words import clock, elapsed
+
+_PLAN_EVERY = 0.5
+_PLAN_LIMIT = 300.0
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    for name, command in (
+        ("start", start),
+        ("watch", watch_run),
+        ("status", status),
+        ("list", list_runs),
+        ("report", report),
+    ):
+        app.command(name, rich_help_panel="Runs")(awaited(command))
+
+
+async def start(
+    file: File,
+    by: By,
+    *,
+    id_: Annotated[
+        str | None, typer.Option("--id", help="The run's id; by default made of cloud, release, time.")
+    ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Stay until the run has ended; the exit status says how.")
+    ] = False,
+    live: Annotated[bool, typer.Option("--watch", help="As --wait, with a live view instead of lines.")] = False,
+    approve: Annotated[bool, typer.Option("--approve", help="Approve the plan as soon as it is made.")] = False,
+) -> None:
+    """Start an upgrade. Exit status with --wait: 0 completed, 4 stopped or failed, 5 refused."""
+    request = load_request(file, by=by)
+    run = id_ or default_id(request.inventory.cloud, request.spec.to)
+    async with open_runs() as runs:
+        await runs.start(request, run)
+        say(f"started {run}: {request.inventory.cloud} from {request.inventory.release} to {request.spec.to}")
+        for line in how_to_follow(runs, run):
+            say(line)
+        if approve:
+            await approve_plan(runs, run, by)
+        if wait or live:
+            await _follow(runs, run, lines=not live)
+
+
+def default_id(cloud: str, target: str) -> str:
+    """Return an id that says what the run is, and when it was started."""
+    return f"{cloud}-{target}-{datetime.now(tz=UTC):%Y%m%d-%H%M%S}"
+
+
+def how_to_follow(runs: Runs, run: str) -> list[str]:
+    """Say how a run is watched."""
+    host = runs.client.service_client.config.target_host
+    lines = [f"  watch it with  stackroll watch {run}"]
+    if host.partition(":")[0] in {"localhost", "127.0.0.1"}:
+        port = int(host.partition(":")[2] or 7233) + 1000
+        lines.append(f"  in a browser   http://localhost:{port}/namespaces/{runs.client.namespace}/workflows/{run}")
+    return lines
+
+
+async def approve_plan(runs: Runs, run: str, by: str) -> None:
+    """Wait for the plan, and approve exactly that one."""
+    for _ in range(int(_PLAN_LIMIT / _PLAN_EVERY)):
+        try:
+            now = await runs.status(run)
+        except NoAnswerError as error:
+            err.print(Text(str(error), style="yellow"), soft_wrap=True)
+            now = None
+        if now and now.ended:
+            return
+        if now and now.plan_hash:
+            say(await runs.update(run, "approve", Approve(by=by, gate="plan", plan_hash=now.plan_hash)))
+            return
+        await asyncio.sleep(_PLAN_EVERY)
+    raise NoAnswerError(
+        f"{run} has no plan after {_PLAN_LIMIT:g} s; approve it with `stackroll approve {run} --gate plan`"
+    )
+
+
+async def watch_run(run: NewestRun = "") -> None:
+    """Show a run until it has ended: phases, hosts, what it waits for, failures. Exits as `start --wait` does."""
+    async with open_runs() as runs:
+        await _follow(runs, run or await runs.newest(), lines=False)
+
+
+async def status(run: NewestRun = "", as_json: AsJson = False) -> None:
+    """Show where a run is."""
+    async with open_runs() as runs:
+        now = await runs.status(run or await runs.newest())
+    if as_json:
+        say(now.model_dump_json(indent=2))
+    else:
+        out.print(screen(now, now=utc_now()))
+
+
+async def list_runs(limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest first.")] = 20) -> None:
+    """List runs, the newest first."""
+    async with open_runs() as runs:
+        lines = await runs.recent(limit)
+    if not lines:
+        say("no run yet")
+        return
+    table = Table(show_edge=False, pad_edge=False, header_style="bold")
+    for column in ("run", "state", "started (UTC)", "took"):
+        table.add_column(column)
+    for line in lines:
+        took = elapsed(line.started, line.ended or utc_now())
+        table.add_row(Text(line.id), line.state, clock(line.started, date=True), took)
+    out.print(table)
+
+
+async def report(
+    run: NewestRun = "",
+    html: Annotated[Path | None, typer.Option("--html", help="Write the HTML report to this file.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a run changed, where and when; what its users saw of it; who did what."""
+    async with open_runs() as runs:
+        answer = await runs.report(run or await runs.newest())
+    if as_json:
+        say(answer.model_dump_json(indent=2))
+    else:
+        out.print(summary(answer))
+    if html:
+        write_html(answer, html)
+
+
+def write_html(answer: Report, path: Path) -> None:
+    """Write the HTML report."""
+    try:
+        path.write_text(render_html(answer), encoding="utf-8")
+    except OSError as error:
+        raise CliError(f"{path}: cannot be written: {error.strerror or error}", Exit.BAD_INPUT) from None
+    say(f"written to {path}")
+
+
+async def _follow(runs: Runs, run: str, *, lines: bool) -> None:
+    try:
+        glance = await watch(runs, run, out, lines=lines)
+    except asyncio.CancelledError:
+        say(f"\n{run} goes on; watch it again with `stackroll watch {run}`")
+        raise
+    await _print_summary(runs, run, glance)
+    if glance.exit is not Exit.OK:
+        raise typer.Exit(glance.exit)
+
+
+async def _print_summary(runs: Runs, run: str, glance: Glance) -> None:
+    try:
+        out.print(summary(await runs.report(run)))
+    except NoAnswerError:
+        say(f"{run} ended: {glance.ended}; `stackroll report {run}` tells more when a worker answers")

@@ -1,0 +1,92 @@
+"""The report in the terminal: what changed, where and when, what users saw of it, and who did what."""
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from cli.view import event_line, failure
+from model.report import Fact, GuestRow, Page, Tone, VersionRow, make_page
+from model.status import ApiAvailability, Report, StepState
+from model.words import duration, milliseconds
+
+TONE_STYLES = {Tone.GOOD: "green", Tone.WARN: "yellow", Tone.BAD: "red", Tone.OPEN: "blue"}
+
+
+def summary(report: Report) -> RenderableType:
+    """Return the summary of a run."""
+    page = make_page(report)
+    parts: list[RenderableType] = [_headline(page), _facts(page.facts)]
+    for step in report.steps:
+        if step.state is StepState.FAILED:
+            parts += [Text(), *failure(step, report.status.upgrade)]
+    if page.versions:
+        parts += [Text(), _versions(page.versions)]
+    if report.availability:
+        parts += [Text(), _availability(report.availability)]
+    if troubled := [guest for guest in page.guests if guest.trouble]:
+        parts += [Text(), _guests(troubled)]
+    if page.acts:
+        parts += [Text(), Text("who did what", style="bold"), *(event_line(act) for act in page.acts)]
+    return Group(*parts)
+
+
+def _headline(page: Page) -> Panel:
+    text = Text(page.headline, style=f"bold {TONE_STYLES[page.tone]}")
+    if page.text:
+        text.append(f"\n{page.text}", style="not bold default")
+    return Panel(text, border_style=TONE_STYLES[page.tone], expand=False)
+
+
+def _facts(facts: Sequence[Fact]) -> Table:
+    table = Table.grid(padding=(0, 2), pad_edge=False)
+    for fact in facts:
+        style = "" if fact.tone is Tone.OPEN else TONE_STYLES[fact.tone]
+        table.add_row(
+            Text(fact.label, style="dim"), Text(fact.value, style=f"bold {style}".strip()), Text(fact.note, style="dim")
+        )
+    return table
+
+
+def _table(*columns: str) -> Table:
+    table = Table(show_edge=False, pad_edge=False, header_style="bold")
+    for name in columns:
+        right = name in {"requests", "failed", "median", "p99", "slowest", "longest gap"}
+        table.add_column(name, justify="right" if right else "left", overflow="fold")
+    return table
+
+
+def _versions(rows: Sequence[VersionRow]) -> Table:
+    table = _table("host", "unit", "before", "after")
+    host = ""
+    for row in rows:
+        after = Text(row.after, style="green" if row.changed else "dim")
+        table.add_row(Text(row.host if row.host != host else ""), row.unit, Text(row.before), after)
+        host = row.host
+    return table
+
+
+def _availability(apis: Sequence[ApiAvailability]) -> Group:
+    table = _table("API", "requests", "failed", "median", "p99", "slowest", "longest gap")
+    failures: list[RenderableType] = []
+    for api in apis:
+        table.add_row(
+            Text(api.service),
+            f"{api.requests:,}",
+            Text(f"{api.failed:,}", style="bold red" if api.failed else "green"),
+            milliseconds(api.median),
+            milliseconds(api.p99),
+            milliseconds(api.longest),
+            duration(api.longest_gap) if api.longest_gap else "none",
+        )
+        failures += [Text(f"  {api.service}: {line}", style="red") for line in api.failures]
+    return Group(table, *failures)
+
+
+def _guests(guests: Sequence[GuestRow]) -> Table:
+    table = _table("guest", "was on", "is on", "trouble")
+    for guest in guests:
+        table.add_row(Text(guest.name), Text(guest.before), Text(guest.after), Text(guest.trouble, style="red"))
+    return table
