@@ -23,7 +23,7 @@ format: setup
 
 # Everything that needs neither a lab nor a Temporal server for long: within 60 seconds.
 unit: setup
-	$(BIN)/pytest -m "not lab and not slow"
+	$(BIN)/pytest -m "not lab and not slow and not temporal"
 
 # The whole proof that fits into 25 minutes, the lab included.
 test: setup

@@ -50,9 +50,11 @@ class Controlled:
         ledger, machine = self.ledger, self.machine
         if ledger.ended or machine is None:
             return
+        # A group whose step has failed is first taken back; only then is there something to decide.
+        ledger.undecided = set(machine.in_state(NodeState.FAILED))
         if machine.stopping:
             ledger.state = RunState.STOPPING
-        elif ledger.in_state(StepState.FAILED):
+        elif ledger.undecided:
             ledger.state = RunState.FAILING
         elif machine.paused:
             ledger.state = RunState.PAUSED

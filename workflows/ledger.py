@@ -41,6 +41,7 @@ class Ledger:
         self.events: list[Event] = []
         self.waiting: dict[str, Waiting] = {}
         self.durations: dict[str, float] = {}
+        self.undecided: set[str] = set()
 
     def begin(self, plan: Plan) -> None:
         """Take the plan: every step is pending."""
@@ -100,6 +101,7 @@ class Ledger:
                 f"stackroll abort {self.upgrade}",
             )
             for step in failed
+            if (step.group or step.id) in self.undecided
         )
 
     def _remaining(self, running: tuple[StepStatus, ...], now: datetime) -> Remaining | None:

@@ -138,7 +138,7 @@ class RollingUpgrade(Controlled):
         self.machine = machine
         self.changed()
         executor = Executor(self.ledger.upgrade, request.inventory, self.take, results=self._keep)
-        walker = Walker(machine, lambda node: self._run_node(request, plan, executor, node))
+        walker = Walker(machine, lambda node: self._run_node(request, plan, executor, node), self.changed)
         while not machine.halted:
             try:
                 await walker.walk(until_stuck=False)

@@ -13,8 +13,11 @@ with workflow.unsafe.imports_passed_through():
 class Walker:
     """Executes what a machine returns; it decides nothing itself."""
 
-    def __init__(self, machine: Machine, run: Callable[[str], Awaitable[None]]):
-        """Take the machine, and what carries out a node (raising StepError when it has failed for good)."""
+    def __init__(
+        self, machine: Machine, run: Callable[[str], Awaitable[None]], changed: Callable[[], None] | None = None
+    ):
+        """Take the machine, what carries out a node (raising StepError when it has failed), and whom to tell then."""
+        self._changed = changed or (lambda: None)
         self.machine = machine
         self._run = run
         self._tasks: set[asyncio.Task[None]] = set()
@@ -55,3 +58,4 @@ class Walker:
             self._defect = defect
         else:
             self.machine.succeed(id_)
+        self._changed()

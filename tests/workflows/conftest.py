@@ -8,6 +8,10 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
 from workers.dev import SEARCH_ATTRIBUTES, temporal_binary
+from workflows import names
+
+# Waits between tries are for hosts, not for tests.
+names.BACKOFF_SECONDS = 0.01
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
