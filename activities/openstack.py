@@ -1,9 +1,8 @@
 """What stackroll asks of OpenStack's APIs, in the words of ``model.nova``."""
 
 import asyncio
-from typing import Any
 
-from activities.clouds import call, check, get, message, pages
+from activities.clouds import Cloud, call, check, get, message, pages
 from activities.errors import Unreachable
 from model.base import JsonObject
 from model.inventory import Inventory
@@ -13,9 +12,11 @@ from model.work import Capacity
 # 2.69: servers of a cell that is down are marked instead of missing (nova/api/openstack/rest_api_version_history.rst).
 SERVERS = "2.69"
 SERVICES = "2.69"
+SET_SERVICE = "2.53"
 MIGRATIONS = "2.59"
 HYPERVISORS = "2.53"
 LIVE_MIGRATE = "2.34"
+ACTIONS = "2.84"
 PLACEMENT = "1.20"
 
 
@@ -24,9 +25,9 @@ async def token(inventory: Inventory) -> str:
     return await call(inventory, "keystone", lambda cloud: str(cloud.session.get_token()))
 
 
-async def auth_url(inventory: Inventory) -> str:
-    """Return keystone's address as ``clouds.yaml`` has it; says whether the cloud's APIs speak TLS."""
-    return await call(inventory, "keystone", lambda cloud: str(cloud.config.get_auth_args().get("auth_url", "")))
+async def transport(inventory: Inventory) -> tuple[str, bool | str]:
+    """Return keystone's address as ``clouds.yaml`` has it, and whether certificates are checked, or by which file."""
+    return await call(inventory, "keystone", lambda cloud: (cloud.auth_url, cloud.verify))
 
 
 async def service_records(inventory: Inventory, *, binary: str | None = None) -> list[ServiceRow]:
@@ -46,8 +47,12 @@ async def set_service_status(inventory: Inventory, service_id: str, *, enabled: 
     """Enable or disable a compute service; doing it twice is harmless."""
     body: JsonObject = {"status": "enabled"} if enabled else {"status": "disabled", "disabled_reason": reason}
 
-    def put(cloud: Any) -> None:
-        check(cloud.compute.put(f"/os-services/{service_id}", json=body, microversion="2.53", connect_retries=2))
+    def put(cloud: Cloud) -> None:
+        check(
+            cloud.compute.put(
+                f"/os-services/{service_id}", json=body, microversion="2.53", connect_retries=2, raise_exc=False
+            )
+        )
 
     await call(inventory, "nova", put)
 
@@ -99,8 +104,10 @@ async def live_migrate(inventory: Inventory, guest: str) -> str | None:
     """
     action = {"os-migrateLive": {"host": None, "block_migration": "auto"}}
 
-    def post(cloud: Any) -> str | None:
-        response = cloud.compute.post(f"/servers/{guest}/action", json=action, microversion=LIVE_MIGRATE)
+    def post(cloud: Cloud) -> str | None:
+        response = cloud.compute.post(
+            f"/servers/{guest}/action", json=action, microversion=LIVE_MIGRATE, raise_exc=False
+        )
         if response.status_code in {202, 404}:
             return None
         if response.status_code in {400, 403, 409, 500}:
@@ -109,6 +116,26 @@ async def live_migrate(inventory: Inventory, guest: str) -> str | None:
         return None
 
     return await call(inventory, "nova", post)
+
+
+async def last_error(inventory: Inventory, guest: str) -> str:
+    """Return what nova says of the last live migration of a guest that failed; empty when it says nothing."""
+
+    def read(cloud: Cloud) -> str:
+        base = f"/servers/{guest}/os-instance-actions"
+        response = cloud.compute.get(base, microversion=ACTIONS, connect_retries=2, raise_exc=False)
+        if response.status_code == 404:
+            return ""
+        check(response)
+        for action in response.json()["instanceActions"]:
+            if action["action"] == "live-migration":
+                shown = get(cloud.compute, f"{base}/{action['request_id']}", ACTIONS)["instanceAction"]
+                failed = [event for event in shown["events"] if event["result"] == "Error"]
+                words = failed[-1].get("details") or "" if failed else shown.get("message") or ""
+                return f"{words} (request {action['request_id']})".strip()
+        return ""
+
+    return await call(inventory, "nova", read)
 
 
 async def providers(inventory: Inventory) -> dict[str, tuple[str, ...]]:
@@ -128,7 +155,7 @@ async def providers(inventory: Inventory) -> dict[str, tuple[str, ...]]:
 async def allocations_on(inventory: Inventory, *provider_ids: str) -> dict[str, dict[str, int]]:
     """Return who holds what of these resource providers, by consumer (a guest's or a migration's id)."""
 
-    def read(cloud: Any) -> dict[str, dict[str, int]]:
+    def read(cloud: Cloud) -> dict[str, dict[str, int]]:
         found: dict[str, dict[str, int]] = {}
         for provider in provider_ids:
             answer = get(cloud.placement, f"/resource_providers/{provider}/allocations", PLACEMENT)
@@ -146,7 +173,7 @@ async def capacity(inventory: Inventory) -> dict[str, Capacity]:
 
 
 async def _room(inventory: Inventory, provider_ids: tuple[str, ...]) -> Capacity:
-    def read(cloud: Any) -> Capacity:
+    def read(cloud: Cloud) -> Capacity:
         total: dict[str, float] = {}
         used: dict[str, float] = {}
         for provider in provider_ids:
@@ -164,7 +191,7 @@ async def _room(inventory: Inventory, provider_ids: tuple[str, ...]) -> Capacity
 async def api_versions(inventory: Inventory, address: str) -> JsonObject:
     """Return the version document at an API's root, such as ``http://10.0.0.1:8774/``; it needs no token."""
 
-    def read(cloud: Any) -> JsonObject:
+    def read(cloud: Cloud) -> JsonObject:
         response = cloud.session.get(
             address, authenticated=False, raise_exc=False, connect_retries=2, headers={"Accept": "application/json"}
         )

@@ -4,6 +4,9 @@ It holds no memory of its own. Which guests are on their way and how often a gue
 migration records, so that a drain that begins anew after its worker died sees what the first one saw.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from model.base import Record
 from model.nova import AWAITS_CONFIRMATION, FAILED, LIVE_MIGRATION, Guest, Migration
 from model.work import GuestFacts
@@ -80,6 +83,7 @@ def next_moves(
     since: str,
     parallel: int,
     attempts: int = 3,
+    refusals: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
     resting: frozenset[str] = frozenset(),
 ) -> Decision:
     """Decide what a drain does next.
@@ -90,7 +94,8 @@ def next_moves(
         view: what nova and placement say.
         since: when this drain was ordered, ISO 8601 in UTC; failed migrations from before do not count against a guest.
         parallel: the most live migrations from this host at the same time.
-        attempts: how many failed live migrations make a guest count as blocked.
+        attempts: how many failed live migrations, and refusals to begin one, make a guest count as blocked.
+        refusals: what nova answered when it did not even begin a guest's migration, by guest.
         resting: guests whose last migration failed so recently that the next one must wait.
     """
     here = [guest for guest in view.guests if guest.host == view.host]
@@ -101,20 +106,23 @@ def next_moves(
     waiting += [f"guest {g.name} ({g.id}) is being built" for g in view.guests if _may_still_come(g, since)]
     ready: list[tuple[int, Guest]] = []
     for guest in (guest for guest in here if guest.id not in busy):
-        failures = _failures(guest, view.migrations, since)
+        failures, refused = _failures(guest, view.migrations, since), refusals.get(guest.id, ())
+        tries = len(failures) + len(refused)
         if work := _in_progress(guest):
             waiting.append(work)
         elif obstacle := find_obstacle(guest):
             blocked.append(obstacle)
-        elif len(failures) >= attempts:
-            blocked.append(_failed(guest, failures))
+        elif tries >= attempts:
+            blocked.append(_failed(guest, failures, refused))
         elif guest.id in resting:
             waiting.append(f"guest {guest.name} ({guest.id}) rests after a failed migration")
         else:
-            ready.append((len(failures), guest))
+            ready.append((tries, guest))
     # Fewest failures first, so that a guest that fails again and again does not hold up the others.
     ready.sort(key=lambda pair: (pair[0], pair[1].name, pair[1].id))
-    free = max(0, parallel - sum(1 for migration in unfinished if migration.source == view.host))
+    # A migration that was accepted just now has no record yet, only the guest's state tells.
+    moving = {m.guest for m in unfinished if m.source == view.host} | {g.id for g in here if _is_moving(g)}
+    free = max(0, parallel - len(moving))
     start = tuple(guest.id for _, guest in ready[:free])
     waiting += [f"guest {guest.name} ({guest.id}) waits for its turn" for _, guest in ready[free:]]
     if not (here or unfinished or waiting):
@@ -131,6 +139,10 @@ def _in_progress(guest: Guest) -> str | None:
     if guest.status in {"BUILD", "MIGRATING"} or guest.task_state is not None:
         return f"guest {guest.name} ({guest.id}) is in {guest.task_state or guest.status}"
     return None
+
+
+def _is_moving(guest: Guest) -> bool:
+    return guest.status == "MIGRATING" or guest.task_state == "migrating"
 
 
 def _failures(guest: Guest, migrations: tuple[Migration, ...], since: str) -> list[Migration]:
@@ -161,13 +173,14 @@ def find_obstacle(guest: GuestFacts) -> Blocked | None:
     )
 
 
-def _failed(guest: Guest, failures: list[Migration]) -> Blocked:
+def _failed(guest: Guest, failures: list[Migration], refused: tuple[str, ...]) -> Blocked:
     numbers = ", ".join(str(migration.id) for migration in failures)
-    fault = f"; nova says: {guest.fault}" if guest.fault else ""
+    problems = [f"{len(failures)} live migrations failed (migration {numbers})"] if failures else []
+    problems += [f"nova refused to begin {len(refused)} times, last with {refused[-1]}"] if refused else []
     return Blocked(
         guest=guest.id,
         name=guest.name,
-        problem=f"{len(failures)} live migrations failed (migration {numbers}){fault}",
+        problem="; ".join(problems),
         remedy=f"see `openstack server event list {guest.id}` and the nova-compute log of {guest.host}; move the guest "
         "by hand or delete it, then retry the step",
     )

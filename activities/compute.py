@@ -1,0 +1,272 @@
+"""Compute hosts out of service and back: nova's own flag, the guests, and the proof that the host is alive again."""
+
+import asyncio
+import time
+from datetime import UTC, datetime
+
+from temporalio import activity
+
+from activities import openstack
+from activities.context import Toolbox, progress, remaining, step_activity, wait_for
+from activities.errors import StackrollError, StepFailed
+from activities.running import read_units
+from model.actions import ComputeParams, DrainComputeParams, VerifyComputeParams
+from model.components import COMPUTE_UNIT
+from model.drain import Decision, HostView, next_moves
+from model.inventory import Inventory
+from model.nova import ServiceRow
+from model.plan import Action
+from model.work import StepResult, Work
+
+# nova's own limit on how long a service may be silent is 60 s (service_down_time), and it reports every 10 s.
+REPORT_LIMIT = 120.0
+REASON_LENGTH = 255
+
+
+def reason_of(upgrade: str) -> str:
+    """Return the reason with which an upgrade disables hosts, by which it knows its own again."""
+    return f"stackroll {upgrade}"[:REASON_LENGTH]
+
+
+class ComputeActivities:
+    """The activities of a compute host. ``poll`` and ``rest`` are seconds between looks and after a failed move."""
+
+    def __init__(self, toolbox: Toolbox, *, poll: float = 0.7, rest: float = 5.0) -> None:
+        self._hosts = toolbox.hosts
+        self._poll = poll
+        self._rest = rest
+
+    @step_activity(Action.DISABLE_COMPUTE)
+    async def disable_compute(self, work: Work, params: ComputeParams) -> StepResult:
+        """Keep new guests away from a host; what somebody else has disabled stays theirs."""
+        row, reason = await self._service(work.inventory, params.host), reason_of(work.upgrade)
+        if row.status == "disabled" and row.disabled_reason == reason:
+            return StepResult(summary=f"{params.host} is disabled already, by this upgrade", details={"ours": True})
+        if row.status == "disabled":
+            other = row.disabled_reason or "no reason given"
+            return StepResult(
+                summary=f"{params.host} was disabled before ({other}) and is left so",
+                details={"ours": False, "by": other},
+            )
+        await openstack.set_service_status(work.inventory, row.id, enabled=False, reason=reason)
+        return StepResult(summary=f"{params.host} takes no new guests", details={"ours": True, "reason": reason})
+
+    @step_activity(Action.ENABLE_COMPUTE)
+    async def enable_compute(self, work: Work, params: ComputeParams) -> StepResult:
+        """Let new guests onto a host again, if it was this upgrade that kept them away."""
+        row = await self._service(work.inventory, params.host)
+        if row.status == "enabled":
+            return StepResult(summary=f"{params.host} is enabled")
+        if row.disabled_reason != reason_of(work.upgrade):
+            other = row.disabled_reason or "no reason given"
+            return StepResult(
+                summary=f"{params.host} stays disabled, as it was before ({other})", details={"by": other}
+            )
+        await openstack.set_service_status(work.inventory, row.id, enabled=True)
+        return StepResult(summary=f"{params.host} takes guests again")
+
+    @step_activity(Action.DRAIN_COMPUTE)
+    async def drain_compute(self, work: Work, params: DrainComputeParams) -> StepResult:
+        """Move every guest off a host, live, until nova and placement have nothing left on it."""
+        inventory, host = work.inventory, params.host
+        limit = min(params.timeout, remaining(work))
+        row = await self._wait_until_up(inventory, host, limit=min(limit, REPORT_LIMIT))
+        if row.status != "disabled":
+            raise StepFailed(
+                "it is enabled, so new guests would come while the others leave",
+                host=host,
+                remedy=f"`openstack compute service set --disable {host} {COMPUTE_UNIT}`, then retry the step",
+            )
+        drain = _Drain(inventory, host, params.parallel, since=_ordered_at(), poll=self._poll, rest=self._rest)
+        await drain.run(limit)
+        return await drain.result()
+
+    @step_activity(Action.VERIFY_COMPUTE)
+    async def verify_compute(self, work: Work, params: VerifyComputeParams) -> StepResult:
+        """Prove that a host runs the new version: its processes, and a report to nova since."""
+        inventory, host = work.inventory, params.host
+        (state,) = await read_units(self._hosts, inventory, host, (params.unit,))
+        if state.version != params.version:
+            found = f"runs from {state.version}" if state.version else f"is {state.active}"
+            raise StepFailed(
+                f"{params.unit} {found}, not from {params.version}",
+                host=host,
+                remedy=f"see `journalctl -u {params.unit}` there, then retry the step",
+            )
+        before = await self._service(inventory, host)
+        row = await self._wait_for_report(inventory, host, before, limit=min(REPORT_LIMIT, remaining(work)))
+        ids = (await openstack.providers(inventory)).get(host, ())
+        return StepResult(
+            summary=f"{host} runs {params.version} and reports to nova",
+            details={
+                "version": state.version,
+                "since": state.since,
+                "reported": row.updated_at,
+                "hypervisors": list(ids),
+            },
+        )
+
+    async def _service(self, inventory: Inventory, host: str) -> ServiceRow:
+        rows = await openstack.service_records(inventory, binary=COMPUTE_UNIT)
+        for row in rows:
+            if row.host == host:
+                return row
+        known = ", ".join(sorted(row.host for row in rows)) or "none"
+        raise StepFailed(
+            f"nova knows no {COMPUTE_UNIT} on it",
+            host=host,
+            remedy=f"use nova's own name of the host in the inventory; it knows: {known}",
+        )
+
+    async def _wait_until_up(self, inventory: Inventory, host: str, *, limit: float) -> ServiceRow:
+        """A drain that begins while nova still counts the host as down fails at once: every migration ends in error."""
+
+        async def up() -> ServiceRow | None:
+            row = await self._service(inventory, host)
+            return row if row.state == "up" else None
+
+        row = await wait_for(up, f"nova to see {COMPUTE_UNIT} on {host} up", limit=limit, every=self._poll)
+        if row is None:
+            raise _silent(host, limit)
+        return row
+
+    async def _wait_for_report(
+        self, inventory: Inventory, host: str, before: ServiceRow, *, limit: float
+    ) -> ServiceRow:
+        async def reported() -> ServiceRow | None:
+            row = await self._service(inventory, host)
+            return row if row.state == "up" and row.updated_at != before.updated_at else None
+
+        row = await wait_for(reported, f"a report of {COMPUTE_UNIT} on {host} to nova", limit=limit, every=self._poll)
+        if row is None:
+            raise _silent(host, limit)
+        return row
+
+
+class _Drain:
+    """One drain on its way. What it remembers only slows it down or counts refusals; what counts is read from nova."""
+
+    def __init__(self, inventory: Inventory, host: str, parallel: int, *, since: str, poll: float, rest: float) -> None:
+        self._inventory = inventory
+        self._host = host
+        self._parallel = parallel
+        self._since = since
+        self._poll = poll
+        self._rest = rest
+        self._providers: tuple[str, ...] = ()
+        self._refusals: dict[str, tuple[str, ...]] = {}
+        self._rest_until: dict[str, float] = {}
+        self._failures_seen: dict[int, str] | None = None
+        self._most = 0
+
+    async def run(self, limit: float) -> None:
+        """Look, decide, act, until nothing is left.
+
+        Raises:
+            StepFailed: guests are left that cannot be moved, or time is over.
+        """
+        started = time.monotonic()
+        self._providers = (await openstack.providers(self._inventory)).get(self._host, ())
+        while True:
+            decision = await self._decide()
+            if decision.done:
+                return
+            if decision.stuck:
+                raise await self._blocked(decision)
+            if time.monotonic() - started > limit:
+                raise self._too_slow(decision, limit)
+            self._tell(decision)
+            await asyncio.gather(*(self._start(guest) for guest in decision.start))
+            await asyncio.sleep(self._poll)
+
+    async def result(self) -> StepResult:
+        """Say what was moved: read from nova, so that it tells of moves that a worker began which then died."""
+        moved = [
+            {"guest": m.guest, "to": m.target, "migration": m.id}
+            for m in await openstack.migrations(self._inventory, self._host)
+            if m.source == self._host and m.status == "completed" and m.created >= self._since
+        ]
+        count = f"{len(moved)} guest{'s' if len(moved) != 1 else ''} moved" if moved else "no guest was on it"
+        return StepResult(summary=f"{self._host} is empty: {count}", details={"moved": moved})
+
+    async def _decide(self) -> Decision:
+        view = await self._view()
+        decision = self._judge(view)
+        if not decision.done:
+            return decision
+        # Empty by nova; placement is asked last, because allocations go only after the guests.
+        held = await openstack.allocations_on(self._inventory, *self._providers)
+        return self._judge(view.model_copy(update={"consumers": tuple(sorted(held))}))
+
+    async def _view(self) -> HostView:
+        # Guests after migrations: one that has just arrived or left shows in at least one of the two.
+        moves = await openstack.migrations(self._inventory, self._host)
+        here, building = await asyncio.gather(
+            openstack.guests(self._inventory, host=self._host), openstack.guests(self._inventory, status="BUILD")
+        )
+        unplaced = tuple(guest for guest in building if guest.host is None)
+        return HostView(host=self._host, guests=(*here, *unplaced), migrations=moves)
+
+    def _judge(self, view: HostView) -> Decision:
+        now = time.monotonic()
+        failed = {m.id: m.guest for m in view.migrations if m.status == "error"}
+        if self._failures_seen is not None:
+            for number in failed.keys() - self._failures_seen.keys():
+                self._rest_until[failed[number]] = now + self._rest
+        self._failures_seen = failed
+        return next_moves(
+            view,
+            since=self._since,
+            parallel=self._parallel,
+            refusals=self._refusals,
+            resting=frozenset(guest for guest, until in self._rest_until.items() if until > now),
+        )
+
+    async def _start(self, guest: str) -> None:
+        refusal = await openstack.live_migrate(self._inventory, guest)
+        if refusal is not None:
+            self._refusals[guest] = (*self._refusals.get(guest, ()), refusal)
+            self._rest_until[guest] = time.monotonic() + self._rest
+
+    def _tell(self, decision: Decision) -> None:
+        self._most = max(self._most, decision.left)
+        others = f"; {decision.waiting[0]}" if decision.waiting else ""
+        progress(f"{decision.left} of {self._most} guests left on {self._host}{others}")
+
+    async def _blocked(self, decision: Decision) -> StackrollError:
+        reasons = await asyncio.gather(
+            *(openstack.last_error(self._inventory, blocked.guest) for blocked in decision.blocked)
+        )
+        lines = [
+            f"guest {b.name} ({b.guest}): {b.problem}{f'; nova says: {reason}' if reason else ''}. Next: {b.remedy}"
+            for b, reason in zip(decision.blocked, reasons, strict=True)
+        ]
+        return StepFailed(
+            f"{len(lines)} guests cannot be moved",
+            host=self._host,
+            tail="\n".join(lines),
+            remedy="do for each guest what its line says, then retry the step; or skip the host",
+        )
+
+    def _too_slow(self, decision: Decision, limit: float) -> StackrollError:
+        return StepFailed(
+            f"it is not empty after {limit:.0f} s: {decision.left} guests left",
+            host=self._host,
+            tail="\n".join((*decision.waiting, *(f"guest {b.name}: {b.problem}" for b in decision.blocked))),
+            remedy="retry the step to go on waiting; a record that nothing works on any more is ended with "
+            "`openstack server migration abort` or set to error; orphan allocations with `nova-manage placement audit`",
+        )
+
+
+def _silent(host: str, limit: float) -> StepFailed:
+    return StepFailed(
+        f"{COMPUTE_UNIT} has not reported to nova within {limit:.0f} s",
+        host=host,
+        remedy=f"see `journalctl -u {COMPUTE_UNIT}` there; message queue and conductor are the usual causes",
+    )
+
+
+def _ordered_at() -> str:
+    """When this try was ordered: the same for every repetition after a worker's death, anew for a retry by a person."""
+    at = activity.info().scheduled_time if activity.in_activity() else datetime.now(tz=UTC)
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
