@@ -15,6 +15,7 @@ from temporalio.client import (
 )
 from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.runtime import Runtime, TelemetryConfig
 from temporalio.service import RPCError, RPCStatusCode
 
 from cli.errors import CliError, Exit, NoAnswerError
@@ -147,6 +148,8 @@ async def open_runs() -> AsyncIterator[Runs]:
     Raises:
         NoAnswerError: with what to do, when it cannot be reached.
     """
+    # The SDK's own log lines would run through the live view; every failure is reported by the calls anyway.
+    Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=None)), error_if_already_set=False)
     try:
         client = await connect()
     except Unreachable as error:

@@ -21,7 +21,7 @@ def summary(report: Report) -> RenderableType:
     parts: list[RenderableType] = [_headline(page), _facts(page.facts)]
     for step in report.steps:
         if step.state is StepState.FAILED:
-            parts += [Text(), *failure(step, report.status.upgrade)]
+            parts += [Text(), *failure(step, report.status)]
     if page.versions:
         parts += [Text(), _versions(page.versions)]
     if report.availability:
@@ -62,7 +62,7 @@ def _versions(rows: Sequence[VersionRow]) -> Table:
     table = _table("host", "unit", "before", "after")
     host = ""
     for row in rows:
-        after = Text(row.after, style="green" if row.changed else "dim")
+        after = Text(row.after or "not read", style="green" if row.changed else "dim")
         table.add_row(Text(row.host if row.host != host else ""), row.unit, Text(row.before), after)
         host = row.host
     return table

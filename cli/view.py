@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
 from rich.markup import escape
+from rich.padding import Padding
 from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
@@ -60,16 +61,21 @@ def screen(status: UpgradeStatus, *, now: str | None = None, outage: str = "") -
     if status.hosts:
         parts += [_title("hosts"), *_hosts(status.hosts, now)]
     if status.events:
-        parts += [_title("last events"), *(event_line(event) for event in status.events[-_MOST_EVENTS:])]
+        parts += [_title("last events"), *(event_line(event, brief=True) for event in status.events[-_MOST_EVENTS:])]
     return Group(*parts)
 
 
-def event_line(event: Event) -> Text:
-    """Return an event as one line: when, what, to what, by whom."""
+def event_line(event: Event, *, brief: bool = False) -> Text:
+    """Return an event as one line: when, what, to what, by whom. Brief, it is without the rest of a long error."""
+    lines = event.text.splitlines() or [""]
+    text = lines[0] if brief else "; ".join(lines)
     line = Text.assemble((clock(event.at), "dim"), "  ", (f"{event.kind:<9}", _kind_style(event.kind)), " ")
-    line.append(event.subject)
-    if event.text:
-        line.append(f": {event.text}", style="dim" if event.kind in {"done", "started"} else "")
+    if event.kind in {state.value for state in StepState}:
+        # The text of a step's event begins with its title, which says more than its id.
+        line.append(text or event.subject)
+        line.append(f"  [{event.subject}]", style="dim")
+    else:
+        line.append(f"{event.subject}: {text}" if text else event.subject)
     if event.by:
         line.append(f"  (by {event.by})", style="cyan")
     return line
@@ -106,29 +112,31 @@ def _progress(status: UpgradeStatus) -> str:
     done = sum(phase.done for phase in status.phases)
     text = f"{done} of {count(total, 'step')} done, {len(status.running)} running, {len(status.failed)} failed"
     if status.ended is None and status.remaining is not None:
-        text += f" · remaining {between(status.remaining)}, approvals not counted"
+        held = status.waiting and not status.running
+        text += f" · remaining {between(status.remaining)}" + (" once it goes on" if held else "")
     return text
 
 
 def _needs_attention(status: UpgradeStatus, now: str) -> list[RenderableType]:
-    parts: list[RenderableType] = [part for waiting in status.waiting for part in _waiting(waiting, now)]
+    parts: list[RenderableType] = []
+    for waiting in status.waiting:
+        parts += [Text(), _waiting(waiting, now)]
+        # What can be done about a failed step stands with its failure.
+        if not any(step.id in waiting.go_on for step in status.failed):
+            parts.append(Text.assemble(("  to go on: ", "yellow"), waiting.go_on))
     for step in status.failed:
-        parts += [Text(), *failure(step, status.upgrade)]
+        parts += [Text(), *failure(step, status)]
     return parts
 
 
-def _waiting(waiting: Waiting, now: str) -> list[RenderableType]:
+def _waiting(waiting: Waiting, now: str) -> Text:
     until = f"until {clock(waiting.until, date=True)}" if waiting.until else "for as long as it takes"
     since = f"since {clock(waiting.since)} ({elapsed(waiting.since, now)}), {until}"
-    return [
-        Text(),
-        Text.assemble(("● waits for ", "bold yellow"), (waiting.what, "bold"), (f"  {since}", "dim")),
-        Text.assemble(("  to go on: ", "yellow"), waiting.go_on),
-    ]
+    return Text.assemble(("● waits for ", "bold yellow"), (waiting.what, "bold"), (f"  {since}", "dim"))
 
 
-def failure(step: StepStatus, upgrade: str) -> list[RenderableType]:
-    """Return a failed step with its full text and the two orders that are possible."""
+def failure(step: StepStatus, status: UpgradeStatus) -> list[RenderableType]:
+    """Return a failed step with its full text, and the orders that are possible while the run is open."""
     parts: list[RenderableType] = [
         Text.assemble(
             ("✗ failed ", "bold red"),
@@ -136,11 +144,11 @@ def failure(step: StepStatus, upgrade: str) -> list[RenderableType]:
             (f"  {count(step.tries, 'try', 'tries')}, at {clock(step.ended)}", "dim"),
         )
     ]
-    parts += [Text(f"  {line}", style="red") for line in step.error.splitlines()]
-    parts += [
-        Text.assemble(("  to go on: ", "yellow"), f'stackroll retry {upgrade} {step.id} --reason "…"'),
-        Text.assemble(("        or: ", "yellow"), f'stackroll skip {upgrade} {step.id} --reason "…"'),
-    ]
+    parts.append(Padding(Text(step.error, style="red"), (0, 0, 0, 2)))
+    if status.ended is None:
+        orders = (f"retry {status.upgrade} {step.id}", f"skip {status.upgrade} {step.id}", f"abort {status.upgrade}")
+        for lead, order in zip(("  to go on: ", "        or: ", "        or: "), orders, strict=True):
+            parts.append(Text.assemble((lead, "yellow"), f'stackroll {order} --reason "…"'))
     return parts
 
 

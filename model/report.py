@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from enum import StrEnum
+from itertools import groupby
 from typing import Any
 
 from model.base import Record
@@ -74,17 +75,17 @@ class Chart(Record):
 
 
 class VersionRow(Record):
-    """A unit on a host, before and after."""
+    """A unit on a host, before and after; ``after`` is None when nobody has read it since."""
 
     host: str
     unit: str
     before: str
-    after: str
+    after: str | None
 
     @property
     def changed(self) -> bool:
         """Whether another version runs now."""
-        return self.before != self.after
+        return self.after not in (None, self.before)
 
 
 class GuestRow(Record):
@@ -111,6 +112,13 @@ class StepGroup(Record):
     failed: int
 
 
+class HostVersions(Record):
+    """The units of a host, before and after."""
+
+    host: str
+    rows: tuple[VersionRow, ...]
+
+
 class Page(Record):
     """Everything that a report shows."""
 
@@ -123,6 +131,12 @@ class Page(Record):
     guests: tuple[GuestRow, ...]
     groups: tuple[StepGroup, ...]
     acts: tuple[Event, ...]
+
+    @property
+    def hosts(self) -> tuple[HostVersions, ...]:
+        """The versions by host."""
+        by_host = groupby(self.versions, key=lambda row: row.host)
+        return tuple(HostVersions(host=host, rows=tuple(rows)) for host, rows in by_host)
 
 
 def make_page(report: Report) -> Page:
@@ -164,14 +178,12 @@ def _facts(report: Report, versions: Sequence[VersionRow], guests: Sequence[Gues
         Fact(
             label="duration",
             value=elapsed(run.started, run.ended or run.now),
-            note=f"{clock(run.started, date=True)} to {clock(run.ended, date=True) or 'now'} UTC",
+            note=f"{clock(run.started, date=True)} to {clock(run.ended) or 'now'} UTC",
         ),
         _steps_fact(report.steps),
     ]
-    if versions:
-        facts.append(
-            Fact(label="changed", value=count(changed, "process group"), note=f"on {count(len(hosts), 'host')}")
-        )
+    if report.after:
+        facts.append(Fact(label="changed", value=count(changed, "unit"), note=f"on {count(len(hosts), 'host')}"))
     if report.availability:
         facts.append(_requests_fact(report))
     if guests:
@@ -214,15 +226,16 @@ def _guests_fact(guests: Sequence[GuestRow]) -> Fact:
 def version_rows(report: Report) -> tuple[VersionRow, ...]:
     """Return what ran where, before and after."""
     before, after = _table(report.before), _table(report.after)
-    names = dict.fromkeys((host, unit) for table in (before, after) for host in table for unit in table[host])
+    names = {(host, unit) for table in (before, after) for host in table for unit in table[host]}
+    order = {host.host: place for place, host in enumerate(report.status.hosts)}
     return tuple(
         VersionRow(
             host=host,
             unit=unit,
-            before=str(before.get(host, {}).get(unit) or "not seen"),
-            after=str(after.get(host, {}).get(unit) or "not seen"),
+            before=str(before.get(host, {}).get(unit) or "down"),
+            after=str(after.get(host, {}).get(unit) or "down") if after else None,
         )
-        for host, unit in sorted(names)
+        for host, unit in sorted(names, key=lambda name: (order.get(name[0], len(order)), name))
     )
 
 
