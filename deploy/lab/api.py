@@ -120,9 +120,7 @@ def parse_stat(text: str) -> dict[tuple[str, str], str]:
     """Return the status of each server from the answer to `show stat`, by listen section and server."""
     rows = csv.DictReader(io.StringIO(text.removeprefix("# ")))
     return {
-        (row["pxname"], row["svname"]): row["status"]
-        for row in rows
-        if row["svname"] not in {"FRONTEND", "BACKEND"}
+        (row["pxname"], row["svname"]): row["status"] for row in rows if row["svname"] not in {"FRONTEND", "BACKEND"}
     }
 
 

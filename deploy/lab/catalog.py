@@ -23,9 +23,16 @@ _IMAGE_SIZE = 8192
 def connect(secrets: Secrets, **overrides: str) -> Any:
     """Return an openstacksdk connection of the admin."""
     return openstack.connect(
-        auth_url=f"http://{VIP}:5000/v3", username="admin", password=secrets.admin, project_name="admin",
-        user_domain_name="Default", project_domain_name="Default", region_name=REGION, load_yaml_config=False,
-        load_envvars=False, **overrides,
+        auth_url=f"http://{VIP}:5000/v3",
+        username="admin",
+        password=secrets.admin,
+        project_name="admin",
+        user_domain_name="Default",
+        project_domain_name="Default",
+        region_name=REGION,
+        load_yaml_config=False,
+        load_envvars=False,
+        **overrides,
     )
 
 
@@ -34,9 +41,16 @@ def create_identities(spec: LabSpec, secrets: Secrets) -> None:
     # Straight to the first control host: the load balancer may not have noticed yet that Keystone is up.
     keystone = f"http://{spec.controls[0].address}:5000/v3"
     identity = openstack.connect(
-        auth_url=keystone, username="admin", password=secrets.admin, project_name="admin", user_domain_name="Default",
-        project_domain_name="Default", region_name=REGION, identity_endpoint_override=keystone,
-        load_yaml_config=False, load_envvars=False,
+        auth_url=keystone,
+        username="admin",
+        password=secrets.admin,
+        project_name="admin",
+        user_domain_name="Default",
+        project_domain_name="Default",
+        region_name=REGION,
+        identity_endpoint_override=keystone,
+        load_yaml_config=False,
+        load_envvars=False,
     ).identity
     roles = {role.name: role for role in identity.roles()}
     if "service" not in roles:
@@ -72,8 +86,12 @@ def create_flavor_and_image(secrets: Secrets) -> tuple[str, str]:
     image = cloud.image.find_image(IMAGE)
     if image is None:
         image = cloud.image.create_image(
-            name=IMAGE, disk_format="raw", container_format="bare", visibility="public",
-            data=b"stackroll lab\n".ljust(_IMAGE_SIZE, b"\0"), validate_checksum=False,
+            name=IMAGE,
+            disk_format="raw",
+            container_format="bare",
+            visibility="public",
+            data=b"stackroll lab\n".ljust(_IMAGE_SIZE, b"\0"),
+            validate_checksum=False,
         )
     return str(flavor.id), str(image.id)
 

@@ -37,7 +37,7 @@ def create(host: str, root: Path = ROOT) -> None:
     """Make the host's cgroups."""
     for tree in trees(host, root):
         tree.mkdir(exist_ok=True)
-        if (tree / "cpuset.mems").exists() and "cgroup.controllers" not in os.listdir(tree):
+        if (tree / "cpuset.mems").exists() and not (tree / "cgroup.controllers").exists():
             # A v1 cpuset takes no process before it has processors and memory nodes.
             for name in ("cpuset.cpus", "cpuset.mems"):
                 (tree / name).write_text((tree.parent / name).read_text())

@@ -10,7 +10,7 @@ from deploy.lab.errors import SpecError
 from deploy.lab.images import Images
 from deploy.lab.progress import Progress
 from deploy.lab.record import Record
-from deploy.lab.settings import CONTROL_UNITS, RELEASES, LabSpec, Paths, Secrets, pristine_name
+from deploy.lab.settings import COMPUTE_UNITS, CONTROL_UNITS, RELEASES, LabSpec, Paths, Secrets, pristine_name
 
 
 class Lab:
@@ -152,13 +152,8 @@ class Lab:
         _both(identities, small, large)
 
     def _services(self, spec: LabSpec, secrets: Secrets) -> None:
-        first, *others = spec.controls
-        schema.start(self._paths, (first,), CONTROL_UNITS)
-        health.wait_api(secrets, "placement", first)
-        health.wait_balanced(self._paths, ("keystone", "placement"), spec)
-        # A compute service that finds no Placement at its start tries again a whole minute later.
-        schema.start(self._paths, spec.computes, ("nova-compute",))
-        schema.start(self._paths, tuple(others), CONTROL_UNITS)
+        schema.start(self._paths, spec.controls, CONTROL_UNITS)
+        schema.start(self._paths, spec.computes, COMPUTE_UNITS)
         health.wait_apis(spec, secrets)
 
     def _contents(self, spec: LabSpec, secrets: Secrets) -> None:

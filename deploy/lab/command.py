@@ -54,8 +54,15 @@ def run(
     full = {**os.environ, **env} if env else None
     try:
         done = subprocess.run(
-            args, input=stdin, stdin=None if stdin is not None else subprocess.DEVNULL,
-            capture_output=True, text=True, errors="replace", timeout=timeout, env=full, check=False,
+            args,
+            input=stdin,
+            stdin=None if stdin is not None else subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout,
+            env=full,
+            check=False,
         )
     except subprocess.TimeoutExpired as late:
         printed = late.stdout if isinstance(late.stdout, str) else (late.stdout or b"").decode(errors="replace")

@@ -25,20 +25,13 @@ def wait_api(secrets: Secrets, unit: str, host: Host, timeout: float = 180) -> N
 
 def wait_balancer(paths: Paths, spec: LabSpec, timeout: float = 60) -> None:
     """Wait until the load balancer sends requests to every instance."""
-    _wait_servers(paths, spec, [(unit, host.name) for unit in PORTS for host in spec.controls], timeout)
+    expected = [(unit, host.name) for unit in PORTS for host in spec.controls]
 
-
-def wait_balanced(paths: Paths, units: tuple[str, ...], spec: LabSpec, timeout: float = 60) -> None:
-    """Wait until the load balancer sends requests to the first control host's instances of some APIs."""
-    _wait_servers(paths, spec, [(unit, spec.controls[0].name) for unit in units], timeout)
-
-
-def _wait_servers(paths: Paths, spec: LabSpec, expected: list[tuple[str, str]], timeout: float) -> None:
     def probe() -> str:
         down = not_up(parse_stat(balancer(paths, spec, "show stat")), expected)
         return f"not UP: {', '.join(down)}" if down else ""
 
-    wait("the load balancer to take API instances", probe, timeout=timeout, interval=0.5, remedy=_HINT)
+    wait("the load balancer to take every API instance", probe, timeout=timeout, interval=0.5, remedy=_HINT)
 
 
 def expected_services(spec: LabSpec) -> set[tuple[str, str]]:

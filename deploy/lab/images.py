@@ -58,7 +58,9 @@ def mirror() -> str:
         address, _, component = line.rpartition(" ")
         if component == "main":
             return address
-    raise LabError(f"apt on this machine has no source for Debian {SUITE} main; next: add one to /etc/apt/sources.list.d")
+    raise LabError(
+        f"apt on this machine has no source for Debian {SUITE} main; next: add one to /etc/apt/sources.list.d"
+    )
 
 
 def acquire_settings(dump: str) -> str:
@@ -107,9 +109,7 @@ class Images:
         """Install the virtual environments of the release into layers; tell whether that was necessary."""
         made = self._build(self.nova, lambda work: self._layer(work, [self.base], self._install("nova")))
         below = [self.nova, self.base]
-        more = self._build(
-            self.control, lambda work: self._layer(work, below, self._install(*self._control_services))
-        )
+        more = self._build(self.control, lambda work: self._layer(work, below, self._install(*self._control_services)))
         return made or more
 
     def _build(self, target: Path, make: Callable[[Path], Path]) -> bool:
@@ -129,7 +129,15 @@ class Images:
         root = work / "root"
         debs = self._paths.cache / "debs"
         debs.mkdir(parents=True, exist_ok=True)
-        line = ["debootstrap", "--variant=minbase", f"--cache-dir={debs}", f"--include={_BASE}", SUITE, str(root), mirror()]
+        line = [
+            "debootstrap",
+            "--variant=minbase",
+            f"--cache-dir={debs}",
+            f"--include={_BASE}",
+            SUITE,
+            str(root),
+            mirror(),
+        ]
         run(line, timeout=1800, remedy=_INFRA_HINT)
         (root / "usr/local/bin/uv").write_bytes(packages.uv_binary().read_bytes())
         (root / "usr/local/bin/uv").chmod(0o755)

@@ -65,7 +65,10 @@ def start(paths: Paths, host: Host, chain: Sequence[Path]) -> None:
     with log.open("a") as output:
         subprocess.Popen(
             ["unshare", "--mount", "--propagation", "private", *launch],
-            stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
 
 

@@ -44,11 +44,13 @@ def create_bridge() -> None:
 
 def connect(host: Host) -> None:
     """Give a host its namespace and its address."""
-    space = namespace(host.name)
-    if host.name in namespaces():
-        return
+    space, outer = namespace(host.name), f"srl-{host.name}"
+    # What a broken run may have left half made is made anew. The cable goes first: with its namespace it would only
+    # vanish a moment later.
+    if outer in _links():
+        _ip("link", "del", outer)
+    disconnect(host.name)
     _ip("netns", "add", space)
-    outer = f"srl-{host.name}"
     _ip("link", "add", outer, "type", "veth", "peer", "name", "eth0", "netns", space)
     _ip("link", "set", outer, "master", BRIDGE, "up")
     _ip("-n", space, "addr", "add", f"{host.address}/24", "dev", "eth0")

@@ -134,7 +134,9 @@ def _toml(value: object) -> str:
 
 def uv_config(settings: Mapping[str, object], cache: str, *, offline: bool) -> str:
     """Return a uv.toml. Both sides need the same index settings: uv files its cache by index."""
-    keys = {**settings, "offline": offline, "cache-dir": cache, "link-mode": "copy", "python-downloads": "never"}
+    # On a host the cache is another file system than the root; on this machine a warm-up need not copy anything.
+    mode = "copy" if offline else "hardlink"
+    keys = {**settings, "offline": offline, "cache-dir": cache, "link-mode": mode, "python-downloads": "never"}
     return "".join(f"{key} = {_toml(value)}\n" for key, value in keys.items())
 
 
@@ -177,7 +179,9 @@ def _warm_service(paths: Paths, release: str, service: str) -> None:
     wanted = ["--requirement", str(lock(release, service))]
     run(
         [tool, "pip", "install", "-q", "--python", f"{target}/bin/python", *wanted],
-        env=env, timeout=1800, remedy="check that this machine reaches its Python package index, then run it again",
+        env=env,
+        timeout=1800,
+        remedy="check that this machine reaches its Python package index, then run it again",
     )
     overlay.discard(work)
     _marker(paths, release, service).touch()

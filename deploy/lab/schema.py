@@ -19,7 +19,9 @@ def create_databases(paths: Paths, spec: LabSpec, secrets: Secrets) -> None:
     """Wait for MariaDB and make the databases and the user of the services."""
     infra = spec.infra
     wait(
-        "MariaDB", lambda: ssh(paths, infra, "mysql -e 'SELECT 1' >/dev/null", timeout=20).stderr, timeout=60,
+        "MariaDB",
+        lambda: ssh(paths, infra, "mysql -e 'SELECT 1' >/dev/null", timeout=20).stderr,
+        timeout=60,
         remedy="stackroll lab ssh infra1 journalctl -u mariadb",
     )
     make = [f"CREATE DATABASE IF NOT EXISTS {name} CHARACTER SET utf8;" for name in DATABASES]
@@ -31,7 +33,10 @@ def wait_messaging(paths: Paths, spec: LabSpec) -> None:
     """Wait until RabbitMQ takes connections."""
     probe = f"timeout 2 bash -c '</dev/tcp/{VIP}/5672'"
     wait(
-        "RabbitMQ", lambda: ssh(paths, spec.infra, probe, timeout=20).stderr, timeout=90, interval=0.5,
+        "RabbitMQ",
+        lambda: ssh(paths, spec.infra, probe, timeout=20).stderr,
+        timeout=90,
+        interval=0.5,
         remedy="stackroll lab ssh infra1 journalctl -u rabbitmq-server",
     )
 
@@ -42,7 +47,8 @@ def keystone(paths: Paths, host: Host, secrets: Secrets) -> None:
     urls = " ".join(f"--bootstrap-{kind}-url {url}" for kind in ("admin", "internal", "public"))
     user = "--keystone-user openstack --keystone-group openstack"
     ssh(
-        paths, host,
+        paths,
+        host,
         f"{_KEYSTONE} db_sync\n{_KEYSTONE} fernet_setup {user}\n{_KEYSTONE} credential_setup {user}\n"
         f"{_KEYSTONE} bootstrap --bootstrap-password {secrets.admin} {urls} --bootstrap-region-id {REGION}\n"
         "systemctl start --no-block keystone",
@@ -58,7 +64,8 @@ def nova(paths: Paths, host: Host, secrets: Secrets) -> None:
     """Make nova's tables and its cells."""
     cell0 = f"mysql+pymysql://openstack:{secrets.database}@{VIP}:3306/nova_cell0?charset=utf8"
     ssh(
-        paths, host,
+        paths,
+        host,
         f"{_NOVA} api_db sync\n{_NOVA} cell_v2 map_cell0 --database_connection '{cell0}'\n"
         f"{_NOVA} cell_v2 list_cells | grep -q ' cell1 ' || {_NOVA} cell_v2 create_cell --name cell1\n"
         f"{_NOVA} db sync",

@@ -46,7 +46,7 @@ class Host:
 
     @property
     def units(self) -> tuple[str, ...]:
-        """systemd units that do this host's work."""
+        """The systemd units that do this host's work."""
         return {"control": CONTROL_UNITS, "compute": COMPUTE_UNITS}.get(self.kind, INFRA_UNITS)
 
 
@@ -148,7 +148,7 @@ class Paths:
 
     @property
     def uv_cache(self) -> Path:
-        """uv's cache, shared with the hosts."""
+        """Cache of uv, shared with the hosts."""
         return self.cache / "uv"
 
     @property

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from rich import box
 from rich.console import RenderableType
 from rich.table import Table
 
@@ -63,10 +64,13 @@ class Report:
 
 
 def unit_script(units: tuple[str, ...]) -> str:
-    """Return a script that prints, per unit, its name, its state and its main process's command line."""
+    """Return a script that prints, per unit, its name, its state and the virtual environment of its main process.
+
+    Some of nova's processes rename themselves, so what counts is the code they have mapped, not their command line.
+    """
     return "".join(
         f'p=$(systemctl show -P MainPID {unit}); printf "%s\\t%s\\t" {unit} "$(systemctl is-active {unit} || true)"; '
-        f'{{ test "$p" = 0 || tr "\\0" " " < /proc/$p/cmdline; }} 2>/dev/null || true; echo\n'
+        f'{{ test "$p" = 0 || grep -o -m 1 "/opt/openstack/venvs/.*" /proc/$p/maps; }} 2>/dev/null || true; echo\n'
         for unit in units
     )
 
@@ -74,9 +78,9 @@ def unit_script(units: tuple[str, ...]) -> str:
 def parse_units(text: str) -> dict[str, UnitStatus]:
     """Read the answer to `unit_script`."""
     found = {}
-    for line in text.splitlines():
-        name, state, command = line.split("\t", 2)
-        match = _VENV.search(command)
+    for line in filter(None, text.splitlines()):
+        name, state, mapped = line.split("\t", 2)
+        match = _VENV.search(mapped)
         found[name] = UnitStatus(state, *(match.groups() if match else ()))
     return found
 
@@ -120,9 +124,9 @@ def tables(report: Report) -> list[RenderableType]:
 def _host_table(report: Report) -> Table:
     spec = report.record.spec
     origin = f", restored from {report.record.origin}" if report.record.origin else ""
-    table = Table(title=f"lab: {spec.describe()}{origin}", title_justify="left")
-    for column in ("host", "address", "ssh", "unit", "state", "running release", "load balancer"):
-        table.add_column(column)
+    table = Table(title=f"lab: {spec.describe()}{origin}", title_justify="left", box=box.SIMPLE_HEAD)
+    for column in ("host", "address", "ssh", "unit", "state", "runs", "balancer"):
+        table.add_column(column, no_wrap=True)
     for entry in report.hosts:
         first = (entry.host.name, entry.host.address, f"[red]{entry.ssh}[/red]" if entry.ssh else "[green]ok[/green]")
         for name, unit in entry.units.items():
@@ -137,7 +141,7 @@ def _host_table(report: Report) -> Table:
 
 
 def _guest_table(report: Report) -> Table:
-    table = Table(title="guests", title_justify="left")
+    table = Table(title="guests", title_justify="left", box=box.SIMPLE_HEAD)
     for column in ("name", "host", "status", "running"):
         table.add_column(column)
     for guest in sorted(report.guests, key=lambda item: str(item["name"])):
