@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TextIO
-from urllib.parse import urlsplit
 
 import httpx
 from temporalio import activity
@@ -21,7 +20,7 @@ from activities import openstack
 from activities.context import errors_mapped
 from activities.errors import as_stackroll_error
 from model.availability import AvailabilityResult, Gap, Probe, WatchRequest, ends_at, read_ledger, summarise, to_line
-from model.components import Component, apis
+from model.components import Component, api_url, apis
 
 ANSWER_WITHIN = 60.0
 TOKEN_EVERY = 10.0
@@ -111,7 +110,7 @@ class _Watch:
         keeper = asyncio.create_task(self._keep_token())
         beat = asyncio.create_task(self._beat())
         try:
-            scheme, verify = await self._transport()
+            scheme, verify = await openstack.transport(self._request.inventory)
             limits = httpx.Limits(max_keepalive_connections=0)
             async with httpx.AsyncClient(verify=_trust(verify), timeout=ANSWER_WITHIN, limits=limits) as client:
                 try:
@@ -122,10 +121,6 @@ class _Watch:
         finally:
             keeper.cancel()
             beat.cancel()
-
-    async def _transport(self) -> tuple[str, bool | str]:
-        address, verify = await openstack.transport(self._request.inventory)
-        return urlsplit(address).scheme or "http", verify
 
     async def _send_for_ever(self, client: httpx.AsyncClient, scheme: str) -> None:
         interval = 1.0 / self._request.rate
@@ -143,9 +138,7 @@ class _Watch:
     def _url(self, scheme: str, component: Component) -> str:
         if self._address_of is not None:
             return f"{self._address_of(self._request, component)}{component.probe}"
-        address = self._request.inventory.load_balancer.address
-        host = f"[{address}]" if ":" in address else address
-        return f"{scheme}://{host}:{component.port}{component.probe}"
+        return f"{api_url(self._request.inventory, component, scheme)}{component.probe}"
 
     async def _ask(self, client: httpx.AsyncClient, component: Component, url: str, delay: float) -> None:
         await asyncio.sleep(delay)

@@ -1,6 +1,7 @@
 """What stackroll asks of OpenStack's APIs, in the words of ``model.nova``."""
 
 import asyncio
+from urllib.parse import urlsplit
 
 from activities.clouds import Cloud, call, check, get, message, pages
 from activities.errors import Unreachable
@@ -26,8 +27,15 @@ async def token(inventory: Inventory) -> str:
 
 
 async def transport(inventory: Inventory) -> tuple[str, bool | str]:
-    """Return keystone's address as ``clouds.yaml`` has it, and whether certificates are checked, or by which file."""
-    return await call(inventory, "keystone", lambda cloud: (cloud.auth_url, cloud.verify))
+    """Return the scheme of the APIs (keystone's, by ``clouds.yaml``), and whether certificates are checked, or by what.
+
+    The second is True, False, or the file to check them with.
+    """
+
+    def read(cloud: Cloud) -> tuple[str, bool | str]:
+        return urlsplit(cloud.auth_url).scheme or "http", cloud.verify
+
+    return await call(inventory, "keystone", read)
 
 
 async def service_records(inventory: Inventory, *, binary: str | None = None) -> list[ServiceRow]:

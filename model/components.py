@@ -80,3 +80,9 @@ def components_on(inventory: Inventory, host: str) -> tuple[Component, ...]:
 def apis(inventory: Inventory) -> tuple[Component, ...]:
     """Return the components of the cloud's services that have an API behind the load balancer."""
     return tuple(c for c in COMPONENTS if c.is_api and c.service in inventory.services)
+
+
+def api_url(inventory: Inventory, component: Component, scheme: str = "http") -> str:
+    """Return where clients reach an API: the load balancer's address and the API's port, without a path."""
+    address = inventory.load_balancer.address
+    return f"{scheme}://{f'[{address}]' if ':' in address else address}:{component.port}"

@@ -1,0 +1,193 @@
+"""What is read of a cloud before anything is planned. Nothing here changes anything.
+
+Every host and API is asked at once, and whatever cannot be read becomes a finding: an operator learns of all wrong keys
+and all dead hosts from one run.
+"""
+
+import asyncio
+import shlex
+import time
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from temporalio import activity
+
+from activities import openstack
+from activities.context import Toolbox, errors_mapped
+from activities.errors import Refused, StackrollError
+from activities.running import parse_units, units_command
+from activities.ssh import Hosts
+from model.components import components_on
+from model.inventory import Inventory
+from model.nova import Guest, Migration, ServiceRow
+from model.preflight import judge_allocations, judge_clocks, judge_migrations
+from model.spec import UpgradeRequest
+from model.work import Facts, Finding, HostFacts, ServiceRecord
+
+T = TypeVar("T")
+
+_SCRIPT = """
+echo "B $(cat /proc/sys/kernel/random/boot_id)"
+echo "T $(date +%s)"
+place={root}; while [ ! -d "$place" ]; do place=$(dirname "$place"); done
+echo "F $(df -PB1 "$place" | awk 'NR == 2 {{ print $4 }}')"
+for file in {files}; do [ -f "$file" ] || echo "R $file"; done
+missing() {{ for one in "$@"; do command -v "$one" > /dev/null && return; done; echo "M $*"; }}
+{tools}
+{units}
+"""
+
+
+@dataclass
+class HostReading:
+    """What was read on one host. ``clock`` is in seconds since 1970, ``asked`` the worker's clock at that moment."""
+
+    facts: HostFacts
+    clock: float
+    asked: float
+    missing_files: list[str] = field(default_factory=list)
+    missing_tools: list[str] = field(default_factory=list)
+
+
+class FactsActivities:
+    """The activity ``read_facts``: the same reading, as part of a run."""
+
+    def __init__(self, toolbox: Toolbox) -> None:
+        self._hosts = toolbox.hosts
+
+    @activity.defn(name="read_facts")
+    async def read_facts(self, request: UpgradeRequest) -> Facts:
+        """Read everything that the plan and the checks need of the cloud."""
+        async with errors_mapped():
+            return await read_facts(self._hosts, request)
+
+
+async def read_facts(hosts: Hosts, request: UpgradeRequest) -> Facts:
+    """Read everything that the plan and the checks need of the cloud; what cannot be read becomes a finding."""
+    inventory, findings = request.inventory, list[Finding]()
+    readings, cloud = await asyncio.gather(
+        _read_hosts(hosts, request, findings), _read_cloud(inventory, request.compute_hosts, findings)
+    )
+    findings += judge_clocks({name: reading.clock - reading.asked for name, reading in readings.items()})
+    return Facts(
+        hosts={name: reading.facts for name, reading in readings.items()},
+        guests=tuple(guest.facts for guest in cloud.guests),
+        services=tuple(ServiceRecord.model_validate(_record(row)) for row in cloud.services),
+        capacity=await _collect(openstack.capacity(inventory), "placement", findings, {}) if cloud.reached else {},
+        findings=tuple(findings),
+    )
+
+
+async def _read_hosts(hosts: Hosts, request: UpgradeRequest, findings: list[Finding]) -> dict[str, HostReading]:
+    names = list(request.inventory.hosts)
+    found = await asyncio.gather(*(_collect(_read_host(hosts, request, n), n, findings, None) for n in names))
+    readings = {name: reading for name, reading in zip(names, found, strict=True) if reading is not None}
+    for name, reading in readings.items():
+        findings += _lacking(name, reading)
+    return readings
+
+
+async def _read_host(hosts: Hosts, request: UpgradeRequest, host: str) -> HostReading:
+    asked = time.time()
+    done = await hosts.run(request.inventory, host, host_command(request, host), check=False)
+    return parse_host(done.stdout, request.inventory, (asked + time.time()) / 2)
+
+
+def host_command(request: UpgradeRequest, host: str) -> str:
+    """Return the shell command that prints what ``parse_host`` reads. It changes nothing."""
+    inventory = request.inventory
+    components = components_on(inventory, host)
+    services = sorted({component.service for component in components})
+    repository = inventory.packaging.repository
+    files = [f"{repository}/{request.spec.to}/{service}/requirements.txt" for service in services]
+    tools = ["missing systemd-run"]
+    tools += ["missing uv"] if components else []
+    tools += ["missing socat"] if host == inventory.load_balancer.host else []
+    tools += ["missing mariadb mysql", "missing mariadb-dump mysqldump"] if host == inventory.database.host else []
+    return _SCRIPT.format(
+        root=shlex.quote(inventory.packaging.root),
+        files=" ".join(map(shlex.quote, files)),
+        tools="\n".join(tools),
+        units=units_command(inventory, [component.unit for component in components]) if components else "",
+    )
+
+
+def parse_host(output: str, inventory: Inventory, asked: float) -> HostReading:
+    """Return what a host printed.
+
+    Raises:
+        Refused: it printed something else; its shell or its base system is not what stackroll knows.
+    """
+    values: dict[str, list[str]] = {}
+    for line in output.splitlines():
+        kind, _, rest = line.partition(" ")
+        values.setdefault(kind, []).append(rest.strip())
+    try:
+        boot_id, free, clock = values["B"][0], int(values["F"][0]), float(values["T"][0])
+    except (KeyError, ValueError):
+        raise Refused(
+            f"its answer makes no sense: {output[:200]!r}",
+            remedy="the host needs systemd, a POSIX shell, df and awk, and a login shell that prints nothing by itself",
+        ) from None
+    units = parse_units(output, inventory.packaging.root)
+    facts = HostFacts(running={u: s.version for u, s in units.items()}, free_bytes=free, boot_id=boot_id)
+    return HostReading(facts, clock, asked, values.get("R", []), values.get("M", []))
+
+
+def _lacking(host: str, reading: HostReading) -> list[Finding]:
+    found = [
+        _finding(host, f"{path} is missing", "put the lock file of the new release there (packaging.repository)")
+        for path in reading.missing_files
+    ]
+    return found + [
+        _finding(host, f"the program {' or '.join(tools.split())} is missing", "install it on the host")
+        for tools in reading.missing_tools
+    ]
+
+
+@dataclass
+class _CloudReading:
+    reached: bool = False
+    guests: tuple[Guest, ...] = ()
+    services: list[ServiceRow] = field(default_factory=list)
+    migrations: tuple[Migration, ...] = ()
+
+
+async def _read_cloud(inventory: Inventory, computes: tuple[str, ...], findings: list[Finding]) -> _CloudReading:
+    # Asked first and alone: without a token nothing else can work, and one finding says so better than five.
+    if not await _collect(openstack.token(inventory), "keystone", findings, ""):
+        return _CloudReading()
+    guests, services, migrations, providers = await asyncio.gather(
+        _collect(openstack.guests(inventory), "nova", findings, None),
+        _collect(openstack.service_records(inventory), "nova", findings, []),
+        _collect(openstack.migrations(inventory), "nova", findings, None),
+        _collect(openstack.providers(inventory), "nova", findings, {}),
+    )
+    findings += judge_migrations(migrations or ())
+    if guests is not None and migrations is not None:
+        for host in computes:
+            ids = providers.get(host, ())
+            held = await _collect(openstack.allocations_on(inventory, *ids), "placement", findings, {})
+            here = (guest for guest in guests if guest.host == host)
+            findings += judge_allocations(host, held, here, migrations)
+    return _CloudReading(True, guests or (), services, migrations or ())
+
+
+async def _collect(reading: Awaitable[T], subject: str, findings: list[Finding], otherwise: T) -> T:
+    """Return what was read; a failure becomes a finding."""
+    try:
+        return await reading
+    except StackrollError as error:
+        finding = _finding(error.host or subject, error.problem, error.remedy)
+        if finding not in findings:
+            findings.append(finding)
+        return otherwise
+
+
+def _record(row: ServiceRow) -> dict[str, object]:
+    return row.model_dump(include=set(ServiceRecord.model_fields))
+
+
+def _finding(subject: str, problem: str, remedy: str) -> Finding:
+    return Finding(severity="error", subject=subject, problem=problem, remedy=remedy)
