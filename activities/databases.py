@@ -66,9 +66,7 @@ async def lost_guests(hosts: Hosts, inventory: Inventory, baseline: Baseline, gu
             for schema in ("nova", "nova_cell0")
         )
         deleted = {row[0] for row in await _sql(hosts, inventory, query)}
-    problems = [
-        f"guest {g.name} ({g.id}) is gone, and nobody deleted it" for i, g in missing.items() if i not in deleted
-    ]
+    problems = [f"guest {g.name} ({i}) is gone, and nobody deleted it" for i, g in missing.items() if i not in deleted]
     broken = find_broken(baseline.guests, guests)
     return problems + [f"guest {guest.name} ({guest.id}) on {guest.host} is in ERROR now" for guest in broken]
 
@@ -95,6 +93,13 @@ async def check_schemas(hosts: Hosts, inventory: Inventory, schemas: dict[str, t
             tail="\n".join(problems),
             remedy="run the service's `db sync` with the new code (see its step), then retry the step",
         )
+
+
+async def _sql(hosts: Hosts, inventory: Inventory, query: str) -> list[list[str]]:
+    client = '"$(command -v mariadb || command -v mysql)"'
+    command = f"{client} --batch --skip-column-names --execute {shlex.quote(query)}"
+    done = await hosts.run(inventory, inventory.database.host, command)
+    return [line.split("\t") for line in done.stdout.splitlines()]
 
 
 async def _heads(hosts: Hosts, inventory: Inventory, package: str, folder: str) -> tuple[str, ...]:
