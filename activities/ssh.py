@@ -109,7 +109,12 @@ class Hosts:
         process = await self._start(login, line, f"{login.prefix}sh -c {shlex.quote(command)}")
         try:
             async with asyncio.timeout(limit):
+                if not text:
+                    # A command that reads its input must not wait for ever.
+                    process.stdin.write_eof()
                 stdout, stderr = await process.communicate(text)
+        except TimeoutError:
+            raise
         except (asyncssh.Error, OSError) as error:
             raise _lost(login, command, error) from error
         finally:
