@@ -8,7 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.view import event_line, failure
-from model.report import Fact, GuestRow, Page, Tone, VersionRow, make_page
+from model.comparison import GuestRow, HostVersions
+from model.report import Fact, Page, Tone, make_page
 from model.status import ApiAvailability, Report, StepState
 from model.words import duration, milliseconds
 
@@ -22,8 +23,10 @@ def summary(report: Report) -> RenderableType:
     for step in report.steps:
         if step.state is StepState.FAILED:
             parts += [Text(), *failure(step, report.status)]
-    if page.versions:
-        parts += [Text(), _versions(page.versions)]
+    if page.hosts:
+        parts += [Text(), _versions(page.hosts)]
+    if lost := [api for api in page.apis if api.lost]:
+        parts += [Text(), *(Text(f"{api.api} offers {api.version} no more", style="bold red") for api in lost)]
     if report.availability:
         parts += [Text(), _availability(report.availability)]
     if troubled := [guest for guest in page.guests if guest.trouble]:
@@ -58,13 +61,12 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def _versions(rows: Sequence[VersionRow]) -> Table:
+def _versions(hosts: Sequence[HostVersions]) -> Table:
     table = _table("host", "unit", "before", "after")
-    host = ""
-    for row in rows:
-        after = Text(row.after or "not read", style="green" if row.changed else "dim")
-        table.add_row(Text(row.host if row.host != host else ""), row.unit, Text(row.before), after)
-        host = row.host
+    for host in hosts:
+        for number, row in enumerate(host.rows):
+            after = Text(row.after or "not read", style="green" if row.changed else "dim")
+            table.add_row(Text("" if number else host.host), row.unit, Text(row.before), after)
     return table
 
 
