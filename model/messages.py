@@ -26,6 +26,13 @@ class GroupResult(Record):
     stopped: bool = False
 
 
+class GroupStatus(Record):
+    """The answer of a child's ``status`` query."""
+
+    paused: bool
+    steps: tuple[StepStatus, ...]
+
+
 class LockRequest(Record):
     """The input of the lock of a cloud: who holds it."""
 

@@ -15,6 +15,8 @@ from workflows.names import TASK_QUEUE
 
 # Longer than any remote wait loop: an activity that is told to end lets its remote job go on and ends at once.
 GRACE = timedelta(seconds=10)
+# An activity learns of its cancellation with a heartbeat; by default these are held back for most of the timeout.
+HEARTBEAT_THROTTLE = timedelta(seconds=2)
 
 
 def make_worker(client: Client, activities: Activities, task_queue: str = TASK_QUEUE) -> Worker:
@@ -26,6 +28,7 @@ def make_worker(client: Client, activities: Activities, task_queue: str = TASK_Q
         activities=activities.all,
         graceful_shutdown_timeout=GRACE,
         max_concurrent_activities=100,
+        max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
     )
 
 

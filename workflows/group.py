@@ -10,7 +10,7 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from model.control import Abort, Who
-    from model.messages import GroupRequest, GroupResult
+    from model.messages import GroupRequest, GroupResult, GroupStatus
     from model.plan import Step
     from model.status import StepState, StepStatus
     from workflows.dag import Machine, NodeState, compensation
@@ -77,6 +77,11 @@ class _Group:
             await workflow.wait_condition(lambda: bool(self._outbox))
             await root.signal("step_report", self._outbox[0])
             self._outbox.pop(0)
+
+    @workflow.query(name="status", description="Whether it is paused, and its steps.")
+    def status(self) -> GroupStatus:
+        """Return what this child is doing."""
+        return GroupStatus(paused=self._machine.paused, steps=tuple(self._executor.steps.values()))
 
     @workflow.signal(name="pause", description="Let the running step finish and start no other.")
     def pause(self, who: Who) -> None:

@@ -62,21 +62,25 @@ class RollingUpgrade(Controlled):
             [names.CLOUD_KEY.value_set(parsed.inventory.cloud), names.RELEASE_KEY.value_set(parsed.spec.to)]
         )
         lock = await self._lock(parsed)
+        # Not try/finally: when a worker forgets a workflow it closes the coroutine, and nothing may be awaited then.
         try:
-            plan = await self._plan(parsed)
-            watch = await self._start_watch(parsed)
-            try:
-                await self._walk(parsed, plan)
-            finally:
-                await self._end_watch(watch)
-            self._conclude()
-            await self._write_report()
-        finally:
+            await self._upgrade(parsed)
+        except (Exception, asyncio.CancelledError):
             await lock.signal(CloudLock.release)
+            raise
+        await lock.signal(CloudLock.release)
         await workflow.wait_condition(workflow.all_handlers_finished)
         if self.ledger.state is not RunState.COMPLETED:
             raise ApplicationError(self.ledger.message, type="Unfinished", non_retryable=True)
         return {"state": self.ledger.state.value, "message": self.ledger.message}
+
+    async def _upgrade(self, request: UpgradeRequest) -> None:
+        plan = await self._plan(request)
+        watch = await self._start_watch(request)
+        await self._walk(request, plan)
+        await self._end_watch(watch)
+        self._conclude()
+        await self._write_report()
 
     # Before anything changes
 

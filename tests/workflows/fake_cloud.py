@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -161,7 +162,14 @@ class Run:
 async def running_worker(client: Client, cloud: FakeCloud) -> AsyncIterator[str]:
     """Run a worker on a queue of its own; yields the queue's name."""
     queue = f"q-{uuid4().hex[:8]}"
-    async with Worker(client, task_queue=queue, workflows=WORKFLOWS, activities=cloud.activities()):
+    worker = Worker(
+        client,
+        task_queue=queue,
+        workflows=WORKFLOWS,
+        activities=cloud.activities(),
+        max_heartbeat_throttle_interval=timedelta(milliseconds=100),
+    )
+    async with worker:
         yield queue
 
 

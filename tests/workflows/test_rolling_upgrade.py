@@ -8,6 +8,7 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowUpdateFailed
 from temporalio.exceptions import ApplicationError
 
 from model.inventory import KNOWN_SERVICES
+from model.messages import GroupStatus
 from model.plan import Action, Phase, Plan
 from model.status import Report, RunState, StepState
 from model.work import Finding
@@ -129,21 +130,23 @@ async def test_a_skipped_step_ends_unfinished_never_as_success(temporal: Client)
 async def test_pause_holds_every_host_at_its_next_step_and_resume_goes_on(temporal: Client) -> None:
     cloud = FakeCloud(hold={"cmp1/drain": asyncio.Event(), "cmp2/drain": asyncio.Event()})
     async with running_worker(temporal, cloud) as queue:
-        run = await start(temporal, queue, request(max_unavailable=2))
+        run = await start(temporal, queue, request(computes=3, max_unavailable=2))
         await cloud.until(lambda: {"cmp1/drain", "cmp2/drain"} <= cloud.running)
         await run.handle.signal("pause", ME)
         await run.until(RunState.PAUSED)
+        for host in ("cmp1", "cmp2"):
+            child = temporal.get_workflow_handle(f"{run.handle.id}/host/{host}")
+            while not (await child.query("status", result_type=GroupStatus)).paused:
+                await asyncio.sleep(0.05)
         for event in cloud.hold.values():
             event.set()
-        await cloud.until(lambda: not cloud.running)
+        drained = {"cmp1/drain", "cmp2/drain"}
+        while not drained <= {e.subject for e in (await run.status()).events if e.kind == "done"}:
+            await asyncio.sleep(0.05)
         status = await run.status()
-        while status.running:
-            status = await run.status()
-        before = len(cloud.calls)
         assert status.paused
-        assert status.events[-1].subject in ("cmp1/drain", "cmp2/drain")
-        assert len(cloud.calls) == before
-        assert not any(name.endswith("/switch") and name.startswith("cmp") for name in cloud.calls)
+        assert status.state is RunState.PAUSED
+        assert not any(name in ("cmp1/switch", "cmp2/switch") for name in cloud.calls)
         await run.handle.signal("resume", ME)
         await run.handle.result()
 
@@ -277,13 +280,15 @@ async def test_every_handler_says_what_it_is_for(temporal: Client) -> None:
         run = await start(temporal, queue, request(approvals={"plan": "manual"}))
         await run.until(RunState.WAITING)
         metadata = await run.handle.query("__temporal_workflow_metadata")
-        await run.handle.terminate()
+        await run.handle.signal("abort", ME)
+        with pytest.raises(WorkflowFailureError):
+            await run.handle.result()
+    definition = metadata.definition
     handlers = {
-        handler["name"]: handler.get("description", "")
-        for kind in ("queryDefinitions", "signalDefinitions", "updateDefinitions")
-        for handler in metadata["definition"][kind]
-        if not handler["name"].startswith("__")
+        handler.name: handler.description
+        for handler in (*definition.query_definitions, *definition.signal_definitions, *definition.update_definitions)
+        if not handler.name.startswith("__")
     }
     assert set(handlers) >= {"pause", "resume", "abort", "approve", "retry", "skip", "status", "plan", "timeline", "report"}
     assert all(handlers.values())
-    assert "| phase |" in metadata["currentDetails"]
+    assert "| phase |" in metadata.current_details
