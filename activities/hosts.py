@@ -1,0 +1,125 @@
+"""Activities that change a host: software beside software, commands of a service's own tools, restarts."""
+
+from activities.context import Toolbox, step_activity
+from activities.database import database_of
+from activities.errors import StepFailed, last_lines
+from activities.manage import manage_script
+from activities.packaging import packaging_of
+from activities.units import units_of
+from activities.work import Hand
+from model.actions import InstallParams, ManageParams, SwitchParams
+from model.inventory import Role
+from model.plan import Action
+from model.work import StepResult, Work
+
+# The names of nova's service records where they are not the unit's.
+_BINARIES = {"nova-api": "nova-osapi_compute"}
+_COMPUTE = "nova-compute"
+_CONDUCTOR = "nova-conductor"
+
+
+class HostActivities:
+    """What is done on hosts over SSH."""
+
+    def __init__(self, tools: Toolbox) -> None:
+        self._tools = tools
+
+    @step_activity(Action.INSTALL)
+    async def install(self, work: Work, params: InstallParams) -> StepResult:
+        """Install a service's version beside what runs; nothing uses it yet."""
+        name = f"{params.service} {params.version}"
+        script = packaging_of(work.inventory).install(params.service, params.version, params.release)
+        job = await Hand(self._tools, work).job("install", script)
+        job.check(
+            f"installing {name} failed",
+            remedy=f"see that the release is in {work.inventory.packaging.repository} on the host, then retry the step",
+        )
+        return StepResult(summary=f"{name} {_last(job.output_tail)}", details={"seconds": job.seconds})
+
+    @step_activity(Action.UNINSTALL)
+    async def uninstall(self, work: Work, params: InstallParams) -> StepResult:
+        """Remove a service's version, unless it is active or a process still runs from it."""
+        name = f"{params.service} {params.version}"
+        script = packaging_of(work.inventory).uninstall(params.service, params.version)
+        job = await Hand(self._tools, work).job("uninstall", script)
+        job.check(f"removing {name} failed")
+        return StepResult(summary=f"{name} {_last(job.output_tail)}")
+
+    @step_activity(Action.RUN_MANAGE)
+    async def run_manage(self, work: Work, params: ManageParams) -> StepResult:
+        """Run a command of a service's tools with the code of a version, as the services' own user."""
+        command = " ".join(params.command)
+        job = await Hand(self._tools, work).job("run", manage_script(packaging_of(work.inventory), params))
+        output = last_lines(job.output_tail)
+        if job.status in params.ok:
+            return StepResult(summary=f"{command}: done in {job.seconds:.0f} s", details={"output": output})
+        meaning = params.meanings.get(str(job.status), "")
+        if job.status in params.warn:
+            return StepResult(
+                summary=f"{command}: {meaning or 'warnings'}", details={"output": output, "warning": True}
+            )
+        job.check(
+            f"{command} failed" + (f": {meaning}" if meaning else ""),
+            command=command,
+            remedy="mend what its output names, then retry the step; nothing has been restarted on the new code by it",
+        )
+        raise StepFailed(f"{command} ended with 0, which is no success here", host=work.target, tail=job.output_tail)
+
+    @step_activity(Action.SWITCH)
+    async def switch(self, work: Work, params: SwitchParams) -> StepResult:
+        """Make a version the active one and restart units on it; done when their processes run from it."""
+        return await switch_units(Hand(self._tools, work), params)
+
+    @step_activity(Action.SWITCH_COMPUTE)
+    async def switch_compute(self, work: Work, params: SwitchParams) -> StepResult:
+        """Restart a host's compute service on a version; back to an older one, write its record back meanwhile."""
+        return await switch_units(Hand(self._tools, work), params)
+
+
+async def switch_units(hand: Hand, params: SwitchParams) -> StepResult:
+    """Restart units on a version, with nova's service records written back in between if the step says so.
+
+    nova refuses a service that is older than the lowest version on record, so the records go back while the units are
+    down. The conductors keep that lowest version in memory, and would refuse the reports of an older compute service:
+    they are told to forget it when it was lowered.
+    """
+    work = hand.work
+    activate = packaging_of(work.inventory).activate(params.service, params.version)
+    names = " and ".join(params.units)
+    remedy = f"see `journalctl -u {params.units[0]}` on the host, mend the cause, then retry the step"
+    if params.record_version is None:
+        job = await hand.job("switch", activate + units_of().restart(params.units))
+        job.check(f"restarting {names} at {params.version} failed", remedy=remedy)
+    else:
+        (await hand.job("stop", units_of().stop(params.units))).check(f"stopping {names} failed", remedy=remedy)
+        await _write_back(hand, params)
+        job = await hand.job("start", activate + units_of().start(params.units))
+        job.check(f"starting {names} at {params.version} failed", remedy=remedy)
+    await hand.wait_running(params.units, params.version)
+    return StepResult(summary=f"{names} on {work.target} run from {params.version}", details={"seconds": job.seconds})
+
+
+async def _write_back(hand: Hand, params: SwitchParams) -> None:
+    work, version = hand.work, params.record_version
+    if version is None:
+        return
+    database = database_of(work.inventory)
+    binaries = [_BINARIES.get(unit, unit) for unit in params.units]
+    script = database.record_versions(work.target, binaries, version)
+    job = await hand.job("record", script, host=work.inventory.database.host)
+    job.check(f"writing version {version} into nova's service records of {work.target} failed")
+    records, lowest = database.parse_records(job.output_tail)
+    if not records:
+        raise StepFailed(
+            f"nova has no service record of {' or '.join(binaries)} on {work.target}",
+            host=work.inventory.database.host,
+            remedy="see `openstack compute service list`; nova must know the host by its name in the inventory",
+        )
+    if _COMPUTE in params.units and lowest is not None and lowest > version:
+        for host in work.inventory.with_role(Role.CONTROL):
+            job = await hand.job("forget", units_of().reload_caches(_CONDUCTOR), host=host)
+            job.check(f"telling {_CONDUCTOR} to read the service versions anew failed")
+
+
+def _last(output: str) -> str:
+    return output.strip().rpartition("\n")[2] or "done"

@@ -1,0 +1,55 @@
+"""Commands of the services' own tools (``nova-manage``, ``keystone-status`` …) as scripts."""
+
+import shlex
+
+from activities.errors import Refused
+from activities.packaging import Packaging
+from model.actions import ManageParams
+
+USER = "openstack"
+BYTECODE = "/var/cache/openstack/pycache"
+CONFIG_FILES = {
+    "keystone": "/etc/keystone/keystone.conf",
+    "glance": "/etc/glance/glance-api.conf",
+    "placement": "/etc/placement/placement.conf",
+    "nova": "/etc/nova/nova.conf",
+}
+
+# As the services' own user: files that the tools make (logs, caches) must be the services' to write.
+_SCRIPT = """set -u
+tool={tool} user={user} extra={extra}
+[ -x "$tool" ] || {{ echo "no $tool on this host: the version is not installed" >&2; exit 127; }}
+home=$(getent passwd "$user" | cut -d: -f6)
+[ -n "$home" ] || {{ echo "no user $user on this host" >&2; exit 67; }}
+[ ! -r "$extra" ] && extra= || extra="--config-file $extra"
+while :; do
+    setpriv --reuid="$user" --regid="$user" --init-groups \\
+        env HOME="$home" PYTHONPYCACHEPREFIX={bytecode} PYTHONWARNINGS=ignore \\
+        "$tool" --config-file {config} $extra {arguments}
+    status=$?
+    case " {again} " in *" $status "*) ;; *) exit "$status" ;; esac
+    echo "exit status $status: once more"
+done
+"""
+
+
+def manage_script(packaging: Packaging, params: ManageParams) -> str:
+    """Return the script that runs a tool with a version's code and the service's configuration.
+
+    A status of ``params.again`` makes it run the command once more, within the job's time limit.
+
+    Raises:
+        Refused: the service's configuration is not known.
+    """
+    if params.service not in CONFIG_FILES:
+        raise Refused(f"the configuration file of {params.service!r} is not known")
+    tool, *arguments = params.command
+    return _SCRIPT.format(
+        tool=shlex.quote(packaging.tool(params.service, params.version, tool)),
+        user=USER,
+        extra=shlex.quote(packaging.release_config(params.service, params.version)),
+        bytecode=BYTECODE,
+        config=CONFIG_FILES[params.service],
+        arguments=shlex.join(arguments),
+        again=" ".join(map(str, params.again)),
+    )

@@ -1,0 +1,82 @@
+"""One virtual environment per service and version, in the manner of openstack-ansible.
+
+``<root>/venvs/<service>-<version>`` is made on the host from ``<repository>/<release>/<service>/requirements.txt``;
+files beside it (``files/``) travel with it. The link ``<root>/<service>`` names the active one, and units start from
+it. ``.complete`` is written last: an environment without it is a torso of an earlier try.
+"""
+
+import shlex
+
+from activities.packaging import registry
+from model.inventory import Packaging
+
+_INSTALL = """set -eu
+venv={venv} source={source}
+[ ! -f "$venv/.complete" ] || {{ echo "already installed"; exit 0; }}
+[ -f "$source/requirements.txt" ] || {{ echo "no $source/requirements.txt on this host" >&2; exit 66; }}
+command -v uv >/dev/null || {{ echo "uv is not installed on this host" >&2; exit 69; }}
+rm -rf "$venv"
+mkdir -p "${{venv%/*}}"
+uv venv -q --python /usr/bin/python3 "$venv"
+uv pip install -q --python "$venv/bin/python" --requirement "$source/requirements.txt"
+[ ! -d "$source/files" ] || cp -a "$source/files/." "$venv/"
+touch "$venv/.complete"
+echo "installed"
+"""
+
+# A venv may be in use although it is not active: by a unit that was not restarted.
+_UNINSTALL = """set -eu
+venv={venv} link={link}
+[ -d "$venv" ] || {{ echo "not there"; exit 0; }}
+[ "$(readlink -f "$link" || true)" != "$(readlink -f "$venv")" ] || {{ echo "kept: it is the active version"; exit 0; }}
+user=$(grep -ls " $venv/" /proc/[0-9]*/maps 2>/dev/null | head -n 1 | cut -d/ -f3)
+[ -z "$user" ] || {{ echo "kept: process $user ($(cat "/proc/$user/comm")) runs from it"; exit 0; }}
+rm -f "$venv/.complete"
+rm -rf "$venv"
+echo "removed"
+"""
+
+_ACTIVATE = """venv={venv} link={link}
+[ -f "$venv/.complete" ] || {{ echo "$venv is not installed, or only in part" >&2; exit 66; }}
+ln -sfn "$venv" "$link.new" && mv -T "$link.new" "$link" || exit 73
+"""
+
+
+@registry.register("venv")
+class Venv:
+    """Virtual environments side by side, and a link to the active one."""
+
+    def __init__(self, settings: Packaging) -> None:
+        self._root = settings.root.rstrip("/")
+        self._repository = settings.repository.rstrip("/")
+
+    def install(self, service: str, version: str, release: str) -> str:
+        """Return the script that makes the environment; a complete one is kept, a torso made anew."""
+        source = f"{self._repository}/{release}/{service}"
+        return _INSTALL.format(venv=shlex.quote(self.path(service, version)), source=shlex.quote(source))
+
+    def uninstall(self, service: str, version: str) -> str:
+        """Return the script that removes the environment unless it is active or a process runs from it."""
+        return _UNINSTALL.format(**self._places(service, version))
+
+    def activate(self, service: str, version: str) -> str:
+        """Return the script that moves the link, in one step."""
+        return _ACTIVATE.format(**self._places(service, version))
+
+    def tool(self, service: str, version: str, name: str) -> str:
+        """Return the path of a console script."""
+        return f"{self.path(service, version)}/bin/{name}"
+
+    def release_config(self, service: str, version: str) -> str:
+        """Return the path of the configuration that travels with the version."""
+        return f"{self.path(service, version)}/etc/{service}/release.conf"
+
+    def path(self, service: str, version: str) -> str:
+        """Return where the environment lies."""
+        return f"{self._root}/venvs/{service}-{version}"
+
+    def _places(self, service: str, version: str) -> dict[str, str]:
+        return {
+            "venv": shlex.quote(self.path(service, version)),
+            "link": shlex.quote(f"{self._root}/{service}"),
+        }

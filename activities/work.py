@@ -1,0 +1,69 @@
+"""A step's changes on hosts, as jobs named after the step; and the proof that they took effect."""
+
+from dataclasses import dataclass
+
+from activities.context import Toolbox, progress, remaining, wait_for
+from activities.errors import StepFailed
+from activities.jobs import JobResult, run_job
+from activities.running import UnitState, read_units
+from activities.units import units_of
+from model.work import Work
+
+UNITS_LIMIT = 120.0
+
+
+@dataclass(frozen=True)
+class Hand:
+    """Does the parts of one try of one step on hosts: each part at most once, whoever takes the try over."""
+
+    tools: Toolbox
+    work: Work
+
+    async def job(self, part: str, script: str, *, host: str | None = None) -> JobResult:
+        """Run a script as the job of this part of the step, on the step's target unless another host is named."""
+        work = self.work
+        progress(f"{part} on {host or work.target}")
+        return await run_job(
+            self.tools.hosts,
+            work.inventory,
+            host or work.target,
+            f"{work.key}/{part}",
+            script,
+            timeout=remaining(work),
+            heartbeat=progress,
+            # All tries of a step, forth and back: no two of them may run on a host at the same time.
+            group=f"{work.upgrade}/{work.step}",
+        )
+
+    async def units(self, *units: str) -> tuple[UnitState, ...]:
+        """Read what these units of the target run."""
+        return await read_units(self.tools.hosts, self.work.inventory, self.work.target, units)
+
+    async def wait_running(self, units: tuple[str, ...], version: str) -> None:
+        """Wait until the processes of these units run from this version, and from no other.
+
+        Raises:
+            StepFailed: they do not within the limit.
+        """
+        seen: tuple[UnitState, ...] = ()
+
+        async def running() -> bool:
+            nonlocal seen
+            seen = await self.units(*units)
+            return all(state.version == version for state in seen)
+
+        limit = min(UNITS_LIMIT, remaining(self.work))
+        if not await wait_for(running, f"{' and '.join(units)} to run from {version}", limit=limit):
+            wrong = next(state for state in seen if state.version != version)
+            raise await self._not_running(wrong, version)
+
+    async def _not_running(self, state: UnitState, version: str) -> StepFailed:
+        hosts, inventory, host = self.tools.hosts, self.work.inventory, self.work.target
+        log = await hosts.run(inventory, host, units_of().log(state.unit), check=False)
+        runs = f"runs from {'+'.join(state.versions)}" if state.versions else "runs from no version that is known"
+        return StepFailed(
+            f"{state.unit} is {state.active} and {runs}, not from {version}",
+            host=host,
+            tail=log.stdout,
+            remedy=f"read its log there (journalctl -u {state.unit}), mend the cause, then retry the step",
+        )
