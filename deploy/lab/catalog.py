@@ -1,5 +1,6 @@
 """First contents of a new cloud: service users and endpoints, flavor, image, an ordinary user, guests."""
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import openstack
@@ -18,6 +19,8 @@ _SERVICES = {
 FLAVOR = "m1.tiny"
 IMAGE = "cirros-like"
 _IMAGE_SIZE = 8192
+_PROVIDERS = "/resource_providers"
+_HYPERVISORS = "/v2.1/os-hypervisors"
 
 
 def connect(secrets: Secrets, **overrides: str) -> Any:
@@ -96,19 +99,30 @@ def create_flavor_and_image(secrets: Secrets) -> tuple[str, str]:
     return str(flavor.id), str(image.id)
 
 
-def wait_computes(spec: LabSpec, secrets: Secrets, timeout: float = 120) -> None:
-    """Wait until nova can place guests on every compute host: mapped to a cell, known to Placement."""
+def wait_computes(spec: LabSpec, secrets: Secrets, map_hosts: Callable[[], object], timeout: float = 120) -> None:
+    """Wait until nova can place guests on every compute host: known to Placement, mapped to a cell.
+
+    Args:
+        spec: The lab.
+        secrets: Its passwords.
+        map_hosts: Runs discover_hosts. The scheduler does that by itself too, but first after up to a minute.
+        timeout: Seconds to wait for each of the two.
+    """
     api = Api(secrets.admin)
     wanted = {host.name for host in spec.computes}
 
-    def probe() -> str:
-        found = api.call("GET", "nova-api", "/v2.1/os-hypervisors")["hypervisors"]
-        providers = api.call("GET", "placement", "/resource_providers")["resource_providers"]
-        known = {item["hypervisor_hostname"] for item in found} & {item["name"] for item in providers}
-        missing = sorted(wanted - known)
-        return f"not there yet: {', '.join(missing)}" if missing else ""
+    def missing(found: Iterable[str]) -> str:
+        return ", ".join(sorted(wanted - set(found)))
 
-    wait("compute hosts to be mapped", probe, timeout=timeout, interval=0.5, remedy="stackroll lab status")
+    def providers() -> str:
+        return missing(item["name"] for item in api.call("GET", "placement", _PROVIDERS)["resource_providers"])
+
+    def hypervisors() -> str:
+        return missing(item["hypervisor_hostname"] for item in api.call("GET", "nova-api", _HYPERVISORS)["hypervisors"])
+
+    wait("compute hosts in Placement", providers, timeout=timeout, interval=0.5, remedy="stackroll lab status")
+    map_hosts()
+    wait("compute hosts in a cell", hypervisors, timeout=timeout, interval=0.5, remedy="stackroll lab status")
 
 
 def boot_guests(spec: LabSpec, secrets: Secrets, flavor: str, image: str) -> None:

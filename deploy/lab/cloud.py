@@ -159,7 +159,7 @@ class Lab:
     def _contents(self, spec: LabSpec, secrets: Secrets) -> None:
         health.wait_balancer(self._paths, spec)
         flavor, image = catalog.create_flavor_and_image(secrets)
-        catalog.wait_computes(spec, secrets)
+        catalog.wait_computes(spec, secrets, lambda: schema.map_hosts(self._paths, spec.controls[0]))
         catalog.boot_guests(spec, secrets, flavor, image)
 
     def _wait_well(self, current: Record) -> None:

@@ -78,3 +78,8 @@ def start(paths: Paths, hosts: tuple[Host, ...], units: tuple[str, ...]) -> None
     in_parallel(
         lambda host: ssh(paths, host, f"systemctl enable -q {names} 2>&1\nsystemctl start --no-block {names}"), hosts
     )
+
+
+def map_hosts(paths: Paths, host: Host) -> None:
+    """Map new compute hosts to their cell."""
+    ssh(paths, host, f"{_NOVA} cell_v2 discover_hosts")

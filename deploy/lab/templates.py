@@ -84,7 +84,7 @@ def host_files(spec: LabSpec, host: Host, secrets: Secrets) -> dict[str, str]:
     if host.kind == "infra":
         return files | _infra_files(values)
     files |= {f"/etc/systemd/system/{unit}.service": unit_file(unit) for unit in host.units}
-    needed = "keystone" if host.kind == "control" else "placement"
+    needed = "keystone" if host.kind == "control" else "nova-api"
     url = f"http://{VIP}:{PORTS[needed]}{HEALTH[needed]}"
     files["/etc/systemd/system/lab-wait.service"] = render("lab-wait.service.j2", url=url)
     names = ("keystone", "placement", "glance-api") if host.kind == "control" else ()
