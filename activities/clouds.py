@@ -5,6 +5,7 @@ renews their tokens by itself.
 """
 
 import asyncio
+import re
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -209,7 +210,8 @@ def message(response: Any) -> str:
     try:
         body = response.json()
     except ValueError:
-        return str(response.text)[:300]
+        # A page of a load balancer or a web server, made for browsers.
+        return " ".join(re.sub(r"<[^>]*>", " ", response.text).split())[:200]
     if isinstance(body, dict):
         for part in body.values():
             if isinstance(part, dict) and "message" in part:

@@ -20,10 +20,10 @@ from activities.running import parse_units, units_command
 from activities.ssh import Hosts
 from model.components import components_on
 from model.inventory import Inventory
-from model.nova import Guest, Migration, ServiceRow
+from model.nova import Guest, ServiceRow
 from model.preflight import judge_allocations, judge_clocks, judge_migrations
 from model.spec import UpgradeRequest
-from model.work import Facts, Finding, HostFacts, ServiceRecord
+from model.work import Capacity, Facts, Finding, HostFacts, ServiceRecord
 
 T = TypeVar("T")
 
@@ -74,7 +74,7 @@ async def read_facts(hosts: Hosts, request: UpgradeRequest) -> Facts:
         hosts={name: reading.facts for name, reading in readings.items()},
         guests=tuple(guest.facts for guest in cloud.guests),
         services=tuple(ServiceRecord.model_validate(_record(row)) for row in cloud.services),
-        capacity=await _collect(openstack.capacity(inventory), "placement", findings, {}) if cloud.reached else {},
+        capacity=cloud.capacity,
         findings=tuple(findings),
     )
 
@@ -148,10 +148,9 @@ def _lacking(host: str, reading: HostReading) -> list[Finding]:
 
 @dataclass
 class _CloudReading:
-    reached: bool = False
     guests: tuple[Guest, ...] = ()
     services: list[ServiceRow] = field(default_factory=list)
-    migrations: tuple[Migration, ...] = ()
+    capacity: dict[str, Capacity] = field(default_factory=dict)
 
 
 async def _read_cloud(inventory: Inventory, computes: tuple[str, ...], findings: list[Finding]) -> _CloudReading:
@@ -165,23 +164,28 @@ async def _read_cloud(inventory: Inventory, computes: tuple[str, ...], findings:
         _collect(openstack.providers(inventory), "nova", findings, {}),
     )
     findings += judge_migrations(migrations or ())
+    room = await _collect(openstack.capacity(inventory, providers), "placement", findings, {})
     if guests is not None and migrations is not None:
-        for host in computes:
-            ids = providers.get(host, ())
-            held = await _collect(openstack.allocations_on(inventory, *ids), "placement", findings, {})
+        held = await asyncio.gather(
+            *(
+                _collect(openstack.allocations_on(inventory, *providers.get(host, ())), "placement", findings, {})
+                for host in computes
+            )
+        )
+        for host, consumers in zip(computes, held, strict=True):
             here = (guest for guest in guests if guest.host == host)
-            findings += judge_allocations(host, held, here, migrations)
-    return _CloudReading(True, guests or (), services, migrations or ())
+            findings += judge_allocations(host, consumers, here, migrations)
+    return _CloudReading(guests or (), services, room)
 
 
 async def _collect(reading: Awaitable[T], subject: str, findings: list[Finding], otherwise: T) -> T:
-    """Return what was read; a failure becomes a finding."""
+    """Return what was read; a failure becomes a finding, one for each host or API."""
     try:
         return await reading
     except StackrollError as error:
-        finding = _finding(error.host or subject, error.problem, error.remedy)
-        if finding not in findings:
-            findings.append(finding)
+        where = error.host or subject
+        if all(finding.subject != where for finding in findings):
+            findings.append(_finding(where, error.problem, error.remedy))
         return otherwise
 
 

@@ -1,6 +1,7 @@
 """What stackroll asks of OpenStack's APIs, in the words of ``model.nova``."""
 
 import asyncio
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from activities.clouds import Cloud, call, check, get, message, pages
@@ -173,9 +174,12 @@ async def allocations_on(inventory: Inventory, *provider_ids: str) -> dict[str, 
     return await call(inventory, "placement", read)
 
 
-async def capacity(inventory: Inventory) -> dict[str, Capacity]:
-    """Return the room on every compute host: total minus reserved, times the allocation ratio; and what is used."""
-    known = await providers(inventory)
+async def capacity(inventory: Inventory, known: Mapping[str, tuple[str, ...]] | None = None) -> dict[str, Capacity]:
+    """Return the room on every compute host: total minus reserved, times the allocation ratio; and what is used.
+
+    ``known`` is the answer of ``providers``, if it is at hand.
+    """
+    known = await providers(inventory) if known is None else known
     rooms = await asyncio.gather(*(_room(inventory, ids) for ids in known.values()))
     return dict(zip(known, rooms, strict=True))
 

@@ -4,8 +4,6 @@ The baseline is kept on the database host beside the dumps, where every worker f
 """
 
 import asyncio
-import csv
-import io
 import json
 import shlex
 from collections.abc import Awaitable, Callable
@@ -13,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from activities import openstack
+from activities.balancer import balancer_of
 from activities.context import Toolbox, progress, remaining, step_activity, wait_for
 from activities.databases import check_schemas, lost_guests, revisions, wrong_records
 from activities.errors import StackrollError, StepFailed
@@ -201,17 +200,13 @@ async def _api_versions(inventory: Inventory) -> dict[str, dict[str, str]]:
 
 
 async def _balancer_problems(hosts: Hosts, inventory: Inventory) -> list[str]:
-    balancer = inventory.load_balancer
-    done = await hosts.run(
-        inventory, balancer.host, f"echo 'show stat' | socat -t 10 stdio {shlex.quote(balancer.socket)}"
-    )
+    balancer, place = balancer_of(inventory), inventory.load_balancer.host
+    done = await hosts.run(inventory, place, balancer.servers())
     backends = {component.backend for component in apis(inventory)}
     return [
-        f"the balancer counts {row['pxname']}/{row['svname']} as {row['status']}"
-        for row in csv.DictReader(io.StringIO(done.stdout.lstrip("# ")))
-        if row["pxname"] in backends
-        and row["svname"] not in {"FRONTEND", "BACKEND"}
-        and not row["status"].startswith(("UP", "no check"))
+        f"the balancer counts {server.backend}/{server.name} as {server.status}"
+        for server in balancer.parse_servers(done.stdout)
+        if server.backend in backends and not server.up
     ]
 
 

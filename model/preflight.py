@@ -139,9 +139,7 @@ def _guests(facts: Facts, request: UpgradeRequest) -> Iterable[Finding]:
     homeless = [g for g in facts.guests if g.status == "ERROR" and g.host is None]
     if homeless:
         names = _names(guest.name for guest in homeless)
-        yield _warning(
-            "guests", f"{len(homeless)} in ERROR: {names}", "see `openstack server show`; delete or repair them"
-        )
+        yield _warning("guests", f"{len(homeless)} in ERROR without a host: {names}", "delete or repair them")
     busy = [guest for guest in facts.guests if not is_settled(guest)]
     if busy:
         names = _names(f"{guest.name} ({guest.task_state or guest.status})" for guest in busy)

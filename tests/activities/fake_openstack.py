@@ -121,8 +121,9 @@ class FakeCloud:
         if api in self.failing:
             return self.failing[api], {"error": {"message": "out of order"}}
         with self.lock:
-            handler = {"identity": self._identity, "compute": self._compute, "placement": self._placement}[api]
-            return handler(method, rest.rstrip("/"), query, body, url)
+            handlers = {"identity": self._identity, "compute": self._compute, "placement": self._placement}
+            handler = handlers.get(api)
+            return (404, {}) if handler is None else handler(method, rest.rstrip("/"), query, body, url)
 
     def _identity(self, method: str, path: str, _query: dict[str, str], _body: Any, url: str) -> tuple[int, Any]:
         if path in {"", "v3"}:
@@ -190,7 +191,7 @@ class FakeCloud:
         return 200, {"services": list(self.services.values())}
 
     def _servers(self, method: str, parts: list[str], query: dict[str, str]) -> tuple[int, Any]:
-        if parts[1] == "detail":
+        if len(parts) == 1 or parts[1] == "detail":
             wanted = {"OS-EXT-SRV-ATTR:host": query.get("host"), "status": query.get("status")}
             found = [s for s in self.servers.values() if all(v is None or s[k] == v for k, v in wanted.items())]
             return 200, {"servers": found}

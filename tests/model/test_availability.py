@@ -53,7 +53,7 @@ def test_each_api_is_summed_up_for_itself_and_gaps_for_all() -> None:
 
 
 def test_a_ledger_is_read_back_and_a_torn_line_passed_over() -> None:
-    entries = [*probes("a", ".x"), Gap(gap_from=1, gap_to=2)]
+    entries: list[Probe | Gap] = [*probes("a", ".x"), Gap(gap_from=1, gap_to=2)]
     lines = [to_line(entry) for entry in entries]
     assert list(read_ledger([*lines, '{"at": 12.5, "ap'])) == entries
 
