@@ -1,0 +1,125 @@
+"""The lab in a known state, Temporal and a worker in processes that may be killed, and users who look on."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.lab.access import LAB, stackroll
+from tests.lab.observers import Prober, User
+
+DEV_PORT = "17233"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything below this folder needs the lab, and minutes rather than seconds."""
+    for item in items:
+        if "tests/lab" in str(item.path):
+            item.add_marker(pytest.mark.lab)
+            item.add_marker(pytest.mark.timeout(1500))
+
+
+def bring_up(release: str) -> None:
+    """Bring the lab to the pristine state of a release: restored if it was made before, made if not."""
+    record = LAB / "lab.json"
+    if record.exists():
+        stackroll("lab", "down")
+    done = stackroll("lab", "up", "--release", release, timeout=1500)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@dataclass
+class Dev:
+    """``stackroll dev`` in a process of its own."""
+
+    state: Path
+    process: subprocess.Popen[bytes]
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {"STACKROLL_STATE_DIR": str(self.state), "STACKROLL_DEV_PORT": DEV_PORT}
+
+    def stackroll(self, *words: str, timeout: float = 900) -> subprocess.CompletedProcess[str]:
+        return stackroll(*words, env=self.env, timeout=timeout)
+
+    def temporal(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run Temporal's own command line."""
+        binary = Path(__file__).parents[2] / ".venv/bin/temporal"
+        command = [str(binary), *words, "--address", f"127.0.0.1:{DEV_PORT}"]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+    def status(self, run: str) -> Any:
+        """Return the run's status; None while nobody answers."""
+        done = self.stackroll("status", run, "--json")
+        return json.loads(done.stdout) if done.returncode in (0, 4, 5) and done.stdout.startswith("{") else None
+
+    def until(self, run: str, condition: Callable[[Any], bool], seconds: float = 900) -> Any:
+        """Wait until the run's status fulfils a condition."""
+        limit = time.monotonic() + seconds
+        status = None
+        while time.monotonic() < limit:
+            status = self.status(run)
+            if status is not None and condition(status):
+                return status
+            time.sleep(0.3)
+        raise AssertionError(f"not within {seconds:.0f} s; last status: {json.dumps(status, indent=1)[:4000]}")
+
+    def until_running(self, run: str, step: str) -> Any:
+        """Wait until a step is being carried out."""
+
+        def condition(status: Any) -> bool:
+            assert status["ended"] is None, status["message"]
+            return any(running["id"] == step for running in status["running"])
+
+        return self.until(run, condition)
+
+    def until_ended(self, run: str, seconds: float = 1200) -> Any:
+        """Wait until the run has ended; a failure that waits for a decision ends the waiting."""
+        status = self.until(run, lambda s: bool(s["ended"]) or s["state"] == "failing", seconds)
+        assert status["state"] != "failing", status["failed"]
+        return status
+
+    def kill(self, name: str) -> None:
+        """``kill -9`` of the worker or of the Temporal server."""
+        pid = int((self.state / f"{name}.pid").read_text())
+        os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def dev(tmp_path: Path) -> Iterator[Dev]:
+    state = tmp_path / "state"
+    state.mkdir()
+    binary = Path(__file__).parents[2] / ".venv/bin/stackroll"
+    env = {**os.environ, "STACKROLL_STATE_DIR": str(state), "STACKROLL_DEV_PORT": DEV_PORT, "STACKROLL_DEV_UI_PORT": "18233"}
+    with (state / "dev.log").open("wb") as log:
+        process = subprocess.Popen([str(binary), "dev"], stdout=log, stderr=log, env=env)
+    running = Dev(state, process)
+    limit = time.monotonic() + 60
+    while not (state / "worker.pid").exists():
+        assert process.poll() is None, (state / "dev.log").read_text()
+        assert time.monotonic() < limit, (state / "dev.log").read_text()
+        time.sleep(0.1)
+    yield running
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 0, (state / "dev.log").read_text()
+
+
+@pytest.fixture
+def prober() -> Iterator[Prober]:
+    observer = Prober()
+    yield observer
+    observer.stop()
+
+
+@pytest.fixture
+def user() -> Iterator[User]:
+    observer = User()
+    yield observer
+    observer.stop()
