@@ -9,7 +9,7 @@ import contextlib
 import os
 import ssl
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import TextIO
 
@@ -35,13 +35,10 @@ def state_dir() -> Path:
 
 
 class AvailabilityActivities:
-    """The probe. ``address_of`` says where an API is; by default, the load balancer's address and the API's port."""
+    """The probe. ``folder`` is where ledgers are kept, by default ``state_dir()``."""
 
-    def __init__(
-        self, *, folder: Path | None = None, address_of: Callable[[WatchRequest, Component], str] | None = None
-    ) -> None:
+    def __init__(self, *, folder: Path | None = None) -> None:
         self._folder = folder
-        self._address_of = address_of
 
     @activity.defn(name="watch_availability")
     async def watch_availability(self, request: WatchRequest) -> AvailabilityResult:
@@ -55,7 +52,7 @@ class AvailabilityActivities:
             return conclude(path)
 
     async def _probe(self, request: WatchRequest, ledger: TextIO) -> None:
-        watch = _Watch(request, ledger, self._address_of)
+        watch = _Watch(request, ledger)
         try:
             await watch.run()
         except asyncio.CancelledError:
@@ -92,12 +89,9 @@ def _trust(verify: bool | str) -> ssl.SSLContext | bool:
 class _Watch:
     """One continuous stretch of probing."""
 
-    def __init__(
-        self, request: WatchRequest, ledger: TextIO, address_of: Callable[[WatchRequest, Component], str] | None
-    ) -> None:
+    def __init__(self, request: WatchRequest, ledger: TextIO) -> None:
         self._request = request
         self._ledger = ledger
-        self._address_of = address_of
         self._components = apis(request.inventory)
         self._pending: set[asyncio.Task[None]] = set()
         self._token = ""
@@ -130,15 +124,11 @@ class _Watch:
                 if self._token:
                     # Spread over the interval, so that the probe itself makes no peaks.
                     delay = number * interval / len(self._components)
-                    self._spawn(self._ask(client, component, self._url(scheme, component), delay))
+                    url = f"{api_url(self._request.inventory, component, scheme)}{component.probe}"
+                    self._spawn(self._ask(client, component, url, delay))
             due = max(due + interval, time.monotonic() - interval)
             await asyncio.sleep(max(0.0, due - time.monotonic()))
         raise self._broken  # such as a full disk: a ledger that cannot be written must not look like silence
-
-    def _url(self, scheme: str, component: Component) -> str:
-        if self._address_of is not None:
-            return f"{self._address_of(self._request, component)}{component.probe}"
-        return f"{api_url(self._request.inventory, component, scheme)}{component.probe}"
 
     async def _ask(self, client: httpx.AsyncClient, component: Component, url: str, delay: float) -> None:
         await asyncio.sleep(delay)

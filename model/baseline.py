@@ -79,7 +79,7 @@ def summarise_versions(document: JsonObject) -> dict[str, str]:
 
     Keystone nests its list one level deeper than the others; glance gives no microversions, only the status.
     """
-    versions = document.get("versions", document)
+    versions = document.get("versions") or document.get("version") or []
     rows = versions.get("values", [versions]) if isinstance(versions, dict) else versions
     found = {}
     for row in rows:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from model.components import Component
 from model.inventory import Inventory
 
 CREATED = "2020-01-01T00:00:00Z"
@@ -122,8 +123,7 @@ class FakeCloud:
             return self.failing[api], {"error": {"message": "out of order"}}
         with self.lock:
             handlers = {"identity": self._identity, "compute": self._compute, "placement": self._placement}
-            handler = handlers.get(api)
-            return (404, {}) if handler is None else handler(method, rest.rstrip("/"), query, body, url)
+            return handlers.get(api, self._image)(method, rest.rstrip("/"), query, body, url)
 
     def _identity(self, method: str, path: str, _query: dict[str, str], _body: Any, url: str) -> tuple[int, Any]:
         if path in {"", "v3"}:
@@ -160,6 +160,9 @@ class FakeCloud:
             }
             return (401 if self.keystone_down else 201), {"token": token}
         return 200, {"projects": []}
+
+    def _image(self, _method: str, path: str, _query: dict[str, str], _body: Any, _url: str) -> tuple[int, Any]:
+        return (200, {"versions": [{"id": "v2.17", "status": "CURRENT"}]}) if path == "" else (200, {"images": []})
 
     def _compute(self, method: str, path: str, query: dict[str, str], body: Any, url: str) -> tuple[int, Any]:
         if path in {"", "v2.1"}:
@@ -221,6 +224,15 @@ class FakeCloud:
         if parts[2] == "usages":
             return 200, {"usages": {"VCPU": len(held)}}
         return 200, {"inventories": {"VCPU": {"total": 4, "reserved": 1, "allocation_ratio": 2.0}}}
+
+
+PLACES = {"keystone": "identity", "placement": "placement", "glance": "image", "nova-api": "compute"}
+
+
+def place_of(inventory: Inventory, component: Component, scheme: str = "http") -> str:
+    """Where the fake serves an API; stands in for ``model.components.api_url``, whose ports are fixed."""
+    auth = json.loads(Path(str(inventory.openstack.clouds_yaml)).read_text())["clouds"]["fake"]["auth"]
+    return f"{str(auth['auth_url']).removesuffix('/identity/v3')}/{PLACES[component.unit]}"
 
 
 @contextmanager

@@ -14,12 +14,9 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.availability import AvailabilityActivities
 from model.availability import AvailabilityResult, WatchRequest
-from model.components import Component
 from model.inventory import Inventory
 from model.status import ApiAvailability
-from tests.activities.fake_openstack import FakeCloud, serve
-
-PLACES = {"keystone": "identity", "placement": "placement", "glance": "nowhere", "nova-api": "compute"}
+from tests.activities.fake_openstack import FakeCloud, place_of, serve
 
 
 @pytest.fixture
@@ -45,11 +42,7 @@ class Watch:
     def __init__(self, inventory: Inventory, folder: Path) -> None:
         self.path = folder / "up" / "availability.jsonl"
         self.request = WatchRequest(upgrade="up", inventory=inventory, rate=20)
-        self.activities = AvailabilityActivities(folder=folder, address_of=self._address)
-
-    def _address(self, request: WatchRequest, component: Component) -> str:
-        auth = json.loads(Path(str(request.inventory.openstack.clouds_yaml)).read_text())["clouds"]["fake"]["auth"]
-        return f"{str(auth['auth_url']).removesuffix('/identity/v3')}/{PLACES[component.unit]}"
+        self.activities = AvailabilityActivities(folder=folder)
 
     def lines(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.path.read_text().splitlines()] if self.path.exists() else []
@@ -70,12 +63,13 @@ def by_name(result: AvailabilityResult) -> dict[str, ApiAvailability]:
 
 
 @pytest.fixture
-def watch(inventory: Inventory, tmp_path: Path) -> Watch:
+def watch(inventory: Inventory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Watch:
+    monkeypatch.setattr("activities.availability.api_url", place_of)
     return Watch(inventory, tmp_path / "state")
 
 
 async def test_every_api_is_asked_until_told_to_stop(watch: Watch, cloud: FakeCloud) -> None:
-    cloud.failing["nowhere"] = 502
+    cloud.failing["image"] = 502
     result = await watch.until(40)
     apis = by_name(result)
     assert set(apis) == {"keystone", "placement", "glance", "nova-api"}

@@ -1,0 +1,90 @@
+"""Hosts whose answers tests arrange: what would come back over SSH for each command that is known here."""
+
+from dataclasses import dataclass, field
+
+from activities.errors import StackrollError
+from activities.ssh import Completed
+from model.components import components_on
+from model.inventory import Inventory
+from model.releases import find_release
+
+STATISTICS = """\
+# pxname,svname,qcur,scur,status,addr,
+keystone,FRONTEND,0,0,OPEN,,
+keystone,ctl1,0,0,{keystone},127.0.0.1:5000,
+keystone,BACKEND,0,0,UP,,
+stats,other,0,0,DOWN,,
+"""
+
+
+@dataclass
+class FakeHosts:
+    """Stands in for ``activities.ssh.Hosts``.
+
+    Attributes:
+        running: the version of each unit on each host; None when it is down.
+        tables: rows of the database, by a word of the query.
+        unreachable: what is raised for a host.
+    """
+
+    inventory: Inventory
+    running: dict[str, dict[str, str | None]] = field(default_factory=dict)
+    balancer: str = "UP"
+    tables: dict[str, list[str]] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+    heads: str = "head1"
+    unreachable: dict[str, StackrollError] = field(default_factory=dict)
+    free: int = 10**11
+    extra: str = ""
+
+    def __post_init__(self) -> None:
+        self.run_release(self.inventory.release)
+
+    def run_release(self, release: str) -> None:
+        versions = find_release(release).versions
+        for host in self.inventory.hosts:
+            self.running[host] = {c.unit: versions[c.service] for c in components_on(self.inventory, host)}
+
+    async def run(
+        self,
+        inventory: Inventory,
+        host: str,
+        command: str,
+        *,
+        check: bool = True,
+        input: str | None = None,  # noqa: A002 - as the real one
+    ) -> Completed:
+        if host in self.unreachable:
+            raise self.unreachable[host]
+        return self._answer(host, command, input)
+
+    def _answer(self, host: str, command: str, text: str | None) -> Completed:
+        if "boot_id" in command:
+            lines = f"B boot-{host}\nT 1700000000\nF {self.free}\n{self.extra}"
+            return Completed(0, lines + self._units(host), "")
+        if "systemctl show" in command:
+            return Completed(0, self._units(host), "")
+        if "show stat" in command:
+            return Completed(0, STATISTICS.format(keystone=self.balancer), "")
+        if "--execute" in command:
+            found = [rows for word, rows in self.tables.items() if word in command]
+            return Completed(0, "".join(f"{row}\n" for rows in found for row in rows), "")
+        if "alembic" in command:
+            return Completed(0, f"{self.heads}\n", "")
+        return self._file(command, text)
+
+    def _file(self, command: str, text: str | None) -> Completed:
+        if text is not None:
+            self.files[command.rsplit(maxsplit=1)[-1]] = text
+            return Completed(0, "", "")
+        name = command.rsplit(maxsplit=1)[-1]
+        return Completed(0, self.files[name], "") if name in self.files else Completed(1, "", "no such file")
+
+    def _units(self, host: str) -> str:
+        lines = []
+        for component in components_on(self.inventory, host):
+            version = self.running[host].get(component.unit)
+            lines.append(f"U {component.unit} {'active' if version else 'failed'} 0 Mon 2026-11-23 00:06:39 UTC")
+            if version:
+                lines.append(f"P {component.unit} 7 /opt/openstack/venvs/{component.service}-{version}/bin/python")
+        return "\n".join(lines)
