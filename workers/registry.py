@@ -3,7 +3,16 @@
 from collections.abc import Callable
 from typing import Any
 
+from activities.api import ApiActivities
+from activities.availability import AvailabilityActivities
+from activities.compute import ComputeActivities
 from activities.context import Toolbox, activities_of
+from activities.facts import FactsActivities
+from activities.hosts import HostActivities
+from activities.quiesce import QuiesceActivities
+from activities.report import Reports
+from activities.snapshot import SnapshotActivities
+from activities.verify import VerifyActivities
 from workflows.availability import AvailabilityWatch
 from workflows.group import HostUpgrade, ServiceUpgrade
 from workflows.lock import CloudLock
@@ -22,7 +31,18 @@ class Activities:
     @property
     def all(self) -> list[Callable[..., Any]]:
         """The activities, for ``Worker(activities=...)``."""
-        return activities_of()
+        tools = self._toolbox
+        return activities_of(
+            FactsActivities(tools),
+            SnapshotActivities(tools),
+            HostActivities(tools),
+            ApiActivities(tools),
+            QuiesceActivities(tools),
+            ComputeActivities(tools),
+            VerifyActivities(tools),
+            AvailabilityActivities(),
+            Reports(),
+        )
 
     async def close(self) -> None:
         """Close every connection."""
