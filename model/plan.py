@@ -51,7 +51,7 @@ _MEANINGS = {
 
 
 class Action(StrEnum):
-    """What a step does. Each is an activity of this name, but for GATE and SOAK, which the workflow itself waits for."""
+    """What a step does. Each is an activity of this name; GATE and SOAK are waits of the workflow itself."""
 
     CHECK_CLOUD = "check_cloud"
     CAPTURE_BASELINE = "capture_baseline"

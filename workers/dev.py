@@ -52,7 +52,7 @@ def server_command(settings: Settings) -> list[str]:
 class _Kept:
     """A child process that is started again when it ends by itself."""
 
-    def __init__(self, name: str, command: Sequence[str], log: Path, say: Callable[[str], None]):
+    def __init__(self, name: str, command: Sequence[str], log: Path, say: Callable[[str], None]) -> None:
         self._name, self._command, self._log, self._say = name, list(command), log, say
         self._process: asyncio.subprocess.Process | None = None
 
@@ -133,7 +133,9 @@ async def _answers(settings: Settings, stop: asyncio.Event) -> None:
         except Unreachable as error:
             if loop.time() > until:
                 tail = (settings.state_dir / "temporal.log").read_text(errors="replace").splitlines()[-5:]
-                raise DevError("\n".join([str(error), f"The server's last words ({settings.state_dir}):", *tail])) from None
+                raise DevError(
+                    "\n".join([str(error), f"The server's last words ({settings.state_dir}):", *tail])
+                ) from None
             await asyncio.sleep(0.2)
         else:
             return

@@ -24,7 +24,7 @@ WORKFLOWS: list[type] = [RollingUpgrade, ServiceUpgrade, HostUpgrade, Availabili
 class Activities:
     """All activities of a worker, and the connections that they share."""
 
-    def __init__(self, toolbox: Toolbox | None = None):
+    def __init__(self, toolbox: Toolbox | None = None) -> None:
         """Make the activities around one set of clients."""
         self._toolbox = toolbox or Toolbox()
 

@@ -1,4 +1,4 @@
-"""Where this machine keeps what stackroll writes, and how its embedded Temporal is reached; all from the environment."""
+"""Where this machine keeps what stackroll writes, and how its embedded Temporal is reached: all by environment."""
 
 import os
 from dataclasses import dataclass, field

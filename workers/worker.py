@@ -9,7 +9,7 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from workers.connect import Unreachable, connect
-from workers.registry import Activities, WORKFLOWS
+from workers.registry import WORKFLOWS, Activities
 from workers.settings import Settings
 from workflows.names import TASK_QUEUE
 

@@ -191,10 +191,14 @@ class Controlled:
         """Note a step's new state."""
         self.ledger.put(status)
         text = status.error or status.summary
-        self.ledger.note(workflow.now(), status.state.value, status.id, f"{status.title}: {text}" if text else status.title)
+        self.ledger.note(
+            workflow.now(), status.state.value, status.id, f"{status.title}: {text}" if text else status.title
+        )
         self.changed()
 
-    @workflow.query(name="status", description="What an operator sees: phases, hosts, running steps, what it waits for.")
+    @workflow.query(
+        name="status", description="What an operator sees: phases, hosts, running steps, what it waits for."
+    )
     def status(self) -> UpgradeStatus:
         """Return the status."""
         return self.ledger.status(workflow.now())

@@ -4,7 +4,8 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, is_cancelled_exception
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+from temporalio.exceptions import TimeoutError as ActivityTimeoutError
 
 with workflow.unsafe.imports_passed_through():
     from model.inventory import Inventory
@@ -37,7 +38,7 @@ class Executor:
         *,
         results: Results | None = None,
         tries: dict[str, int] | None = None,
-    ):
+    ) -> None:
         """Take the run's id, the cloud, whom to tell states and results, and how often each step was tried before."""
         self._results = results
         self._upgrade = upgrade
@@ -164,17 +165,15 @@ def _explain(error: ActivityError) -> tuple[str, str | None]:
     cause: BaseException = error.cause or error
     if isinstance(cause, ApplicationError):
         return cause.message, cause.type or "ApplicationError"
-    if isinstance(cause, TimeoutError):
+    if isinstance(cause, ActivityTimeoutError):
         last = f" Its last error was: {cause.cause}" if cause.cause else ""
-        return (
+        text = (
             f"no result within the step's time limit ({cause.message}).{last} What it started on the host may still be "
-            "running: look there, then retry (which waits for it) or skip",
-            None,
+            "running: look there, then retry (which waits for it) or skip"
         )
+        return text, None
     return str(cause), type(cause).__name__
 
 
 def _ended(running: StepStatus, state: StepState, *, summary: str = "", error: str = "") -> StepStatus:
-    return running.model_copy(
-        update={"state": state, "ended": iso(workflow.now()), "summary": summary, "error": error}
-    )
+    return running.model_copy(update={"state": state, "ended": iso(workflow.now()), "summary": summary, "error": error})

@@ -137,4 +137,3 @@ class ServiceUpgrade(_Group):
 def workflow_of(steps: tuple[Step, ...]) -> type[HostUpgrade] | type[ServiceUpgrade]:
     """Return the kind of child that runs these steps."""
     return HostUpgrade if (steps[0].group or "").startswith("host/") else ServiceUpgrade
-

@@ -28,7 +28,7 @@ def iso(moment: datetime) -> str:
 class Ledger:
     """The record of a run: the state of each step, and the events in order."""
 
-    def __init__(self, upgrade: str, cloud: str, source: str, target: str, started: datetime):
+    def __init__(self, upgrade: str, cloud: str, source: str, target: str, started: datetime) -> None:
         """Begin the record of a run."""
         self.upgrade, self.cloud, self.source, self.target = upgrade, cloud, source, target
         self.started = iso(started)

@@ -46,7 +46,9 @@ def _before(context: Context) -> list[Step]:
     writer = Sequencer(context, Phase.PREFLIGHT, (gate.id,))
     _cloud_step(writer, "preflight/cloud", "check the cloud", Action.CHECK_CLOUD, _versions(context, old=True))
     writer.phase = Phase.BASELINE
-    _cloud_step(writer, "baseline/cloud", "capture what must be the same afterwards", Action.CAPTURE_BASELINE, NoParams())
+    _cloud_step(
+        writer, "baseline/cloud", "capture what must be the same afterwards", Action.CAPTURE_BASELINE, NoParams()
+    )
     steps = [gate, *writer.steps]
     for service in context.inventory.services:
         dump = Sequencer(context, Phase.SNAPSHOT, writer.needs, service=service, limit="database")
@@ -96,7 +98,11 @@ def _data(context: Context, services: list[Service], needs: tuple[str, ...]) -> 
 def _soak(context: Context, needs: tuple[str, ...]) -> list[Step]:
     writer = Sequencer(context, Phase.SOAK, needs)
     _cloud_step(
-        writer, "soak/verify", "verify that the whole cloud runs the new release", Action.VERIFY_CLOUD, _versions(context)
+        writer,
+        "soak/verify",
+        "verify that the whole cloud runs the new release",
+        Action.VERIFY_CLOUD,
+        _versions(context),
     )
     seconds = context.request.spec.soak
     _cloud_step(writer, "soak/wait", f"soak for {seconds:g} s", Action.SOAK, SoakParams(seconds=seconds), seconds)

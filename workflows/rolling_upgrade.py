@@ -216,9 +216,7 @@ class RollingUpgrade(Controlled):
             return None
         return await workflow.start_child_workflow(
             AvailabilityWatch.run,
-            WatchRequest(
-                upgrade=self.ledger.upgrade, inventory=request.inventory, rate=request.spec.availability.rate
-            ),
+            WatchRequest(upgrade=self.ledger.upgrade, inventory=request.inventory, rate=request.spec.availability.rate),
             id=names.child_id(self.ledger.upgrade, "availability"),
             static_summary=f"availability of {request.inventory.cloud}",
         )

@@ -15,7 +15,7 @@ class Walker:
 
     def __init__(
         self, machine: Machine, run: Callable[[str], Awaitable[None]], changed: Callable[[], None] | None = None
-    ):
+    ) -> None:
         """Take the machine, what carries out a node (raising StepError when it has failed), and whom to tell then."""
         self._changed = changed or (lambda: None)
         self.machine = machine
@@ -40,10 +40,7 @@ class Walker:
                 return
             await workflow.wait_condition(
                 lambda: bool(
-                    self._defect
-                    or self.machine.startable()
-                    or self.machine.halted
-                    or (until_stuck and self.stuck)
+                    self._defect or self.machine.startable() or self.machine.halted or (until_stuck and self.stuck)
                 )
             )
             if self._defect is not None:

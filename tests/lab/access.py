@@ -104,6 +104,4 @@ def job_starts(address: str) -> list[str]:
     """Return the description of every job of stackroll that a host's journal saw starting, once per start."""
     lines = ssh(address, "journalctl -o json --no-pager -u 'stackroll-*' _PID=1").splitlines()
     messages = [json.loads(line) for line in lines]
-    return [
-        entry["UNIT"] for entry in messages if str(entry.get("MESSAGE", "")).startswith(("Started", "Starting"))
-    ]
+    return [entry["UNIT"] for entry in messages if str(entry.get("MESSAGE", "")).startswith(("Started", "Starting"))]

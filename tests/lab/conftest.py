@@ -97,7 +97,12 @@ def dev(tmp_path: Path) -> Iterator[Dev]:
     state = tmp_path / "state"
     state.mkdir()
     binary = Path(__file__).parents[2] / ".venv/bin/stackroll"
-    env = {**os.environ, "STACKROLL_STATE_DIR": str(state), "STACKROLL_DEV_PORT": DEV_PORT, "STACKROLL_DEV_UI_PORT": "18233"}
+    env = {
+        **os.environ,
+        "STACKROLL_STATE_DIR": str(state),
+        "STACKROLL_DEV_PORT": DEV_PORT,
+        "STACKROLL_DEV_UI_PORT": "18233",
+    }
     with (state / "dev.log").open("wb") as log:
         process = subprocess.Popen([str(binary), "dev"], stdout=log, stderr=log, env=env)
     running = Dev(state, process)

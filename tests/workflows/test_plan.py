@@ -58,9 +58,7 @@ def test_what_changes_something_has_a_compensation_or_a_class_that_says_it_has_n
 
 
 @pytest.mark.parametrize(("source", "target"), PAIRS)
-def test_expand_comes_before_any_restart_and_the_point_of_no_return_behind_the_commit(
-    source: str, target: str
-) -> None:
+def test_expand_comes_before_any_restart_and_the_point_of_no_return_behind_the_commit(source: str, target: str) -> None:
     plan = _plan(source, target)
     above = _above(plan)
     expand = {s.id for s in plan.steps if s.phase is Phase.EXPAND}
@@ -89,7 +87,9 @@ def test_one_control_host_of_a_service_at_a_time() -> None:
 
 
 def test_unpinning_is_planned_where_the_releases_differ_in_their_compute_rpc() -> None:
-    assert [s.id for s in _plan("2025.2", "2026.1").steps if s.id.startswith("unpin/")][0] == "unpin/nova-rpc/ctl1/switch"
+    assert [s.id for s in _plan("2025.2", "2026.1").steps if s.id.startswith("unpin/")][
+        0
+    ] == "unpin/nova-rpc/ctl1/switch"
     assert not [s for s in _plan("2026.1", "2026.2").steps if s.id.startswith("unpin/")]
 
 
@@ -113,7 +113,7 @@ def test_the_roots_graph_has_a_node_for_each_group_and_walks_to_its_end() -> Non
         hosts = max(hosts, sum(n.limit == "hosts" for n in running))
         machine.succeed(running[0].id)
     assert hosts == 1
-    assert [n.id for n in group_nodes(plan.members("host/cmp1"))][0] == "cmp1/install"
+    assert group_nodes(plan.members("host/cmp1"))[0].id == "cmp1/install"
 
 
 def test_the_forecast_respects_limits_and_shrinks() -> None:

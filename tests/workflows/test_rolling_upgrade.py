@@ -97,7 +97,10 @@ async def test_only_the_failed_control_host_is_taken_back(temporal: Client) -> N
     async with running_worker(temporal, cloud) as queue:
         run = await start(temporal, queue, request(computes=1))
         await run.until(RunState.FAILING)
-        assert [n for n in cloud.calls if n.startswith("undo")] == ["undo keystone/ctl2/switch", "undo keystone/ctl2/drain"]
+        assert [n for n in cloud.calls if n.startswith("undo")] == [
+            "undo keystone/ctl2/switch",
+            "undo keystone/ctl2/drain",
+        ]
         await run.handle.execute_update("retry", {**ME, "step": "keystone/ctl2/verify"})
         await run.handle.result()
     assert cloud.calls.count("keystone/ctl1/switch") == 1
@@ -289,6 +292,17 @@ async def test_every_handler_says_what_it_is_for(temporal: Client) -> None:
         for handler in (*definition.query_definitions, *definition.signal_definitions, *definition.update_definitions)
         if not handler.name.startswith("__")
     }
-    assert set(handlers) >= {"pause", "resume", "abort", "approve", "retry", "skip", "status", "plan", "timeline", "report"}
+    assert set(handlers) >= {
+        "pause",
+        "resume",
+        "abort",
+        "approve",
+        "retry",
+        "skip",
+        "status",
+        "plan",
+        "timeline",
+        "report",
+    }
     assert all(handlers.values())
     assert "| phase |" in metadata.current_details

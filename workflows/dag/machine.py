@@ -51,7 +51,9 @@ class Machine:
     retry or skip; what runs is never taken back by the machine.
     """
 
-    def __init__(self, nodes: Iterable[Node], limits: Mapping[str, int] | None = None, passed: Collection[str] = ()):
+    def __init__(
+        self, nodes: Iterable[Node], limits: Mapping[str, int] | None = None, passed: Collection[str] = ()
+    ) -> None:
         """Take the nodes in an order in which each comes after its needs, and the ids that have passed already."""
         self._nodes = {node.id: node for node in nodes}
         self._limits = dict(limits or {})

@@ -32,7 +32,7 @@ class ApiService:
 
     def __init__(
         self, name: str, *, after: tuple[str, ...], expand: tuple[Manage, ...], finish: tuple[Manage, ...]
-    ):
+    ) -> None:
         self.name = name
         self.after = after
         self._expand = expand

@@ -140,9 +140,7 @@ def install_step(writer: Sequencer, service: str, host: str, id_: str) -> Step:
         params,
         Reversibility.R1,
         service=service,
-        undo=Undo(
-            action=Action.UNINSTALL, title=f"remove {service} {version} from {host}", params=as_params(params)
-        ),
+        undo=Undo(action=Action.UNINSTALL, title=f"remove {service} {version} from {host}", params=as_params(params)),
     )
 
 

@@ -12,7 +12,5 @@ GLANCE = ApiService(
         Manage("db-expand", "expand glance's schema", ("glance-manage", "db", "expand"), Reversibility.R2),
         Manage("db-migrate", "migrate glance's data", ("glance-manage", "db", "migrate"), Reversibility.R2),
     ),
-    finish=(
-        Manage("db-contract", "contract glance's schema", ("glance-manage", "db", "contract"), Reversibility.R4),
-    ),
+    finish=(Manage("db-contract", "contract glance's schema", ("glance-manage", "db", "contract"), Reversibility.R4),),
 )

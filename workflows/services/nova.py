@@ -52,9 +52,7 @@ class Nova:
 
     def control(self, context: Context, needs: tuple[str, ...]) -> list[Step]:
         """Conductors and schedulers of every control host, then every API."""
-        writer = Sequencer(
-            context, Phase.CONTROL, needs, service=self.name, group="service/nova", limit="control"
-        )
+        writer = Sequencer(context, Phase.CONTROL, needs, service=self.name, group="service/nova", limit="control")
         return self._restart_control(context, writer, "")
 
     def data(self, context: Context, host: str, needs: tuple[str, ...]) -> list[Step]:
@@ -83,9 +81,7 @@ class Nova:
         steps: list[Step] = []
         if context.source.nova_compute_rpc != context.target.nova_compute_rpc:
             # The pin is computed when a process starts: only a restart takes it away (bug 1833069).
-            unpin = Sequencer(
-                context, Phase.FINISH, needs, service=self.name, group="unpin/nova", limit="control"
-            )
+            unpin = Sequencer(context, Phase.FINISH, needs, service=self.name, group="unpin/nova", limit="control")
             steps = self._restart_control(context, unpin, "unpin/")
             needs = (steps[-1].id,)
         writer = Sequencer(context, Phase.FINISH, needs, service=self.name, limit="database")
