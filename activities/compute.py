@@ -9,7 +9,7 @@ from temporalio import activity
 from activities import openstack
 from activities.context import Toolbox, progress, remaining, step_activity, wait_for
 from activities.errors import StackrollError, StepFailed
-from activities.running import read_units
+from activities.running import UnitState, read_units
 from model.actions import ComputeParams, DrainComputeParams, VerifyComputeParams
 from model.components import COMPUTE_UNIT
 from model.drain import Decision, HostView, next_moves
@@ -20,7 +20,9 @@ from model.work import StepResult, Work
 
 # nova's own limit on how long a service may be silent is 60 s (service_down_time), and it reports every 10 s.
 REPORT_LIMIT = 120.0
+START_LIMIT = 60.0
 REASON_LENGTH = 255
+COMPUTE_ID = "/var/lib/nova/compute_id"
 
 
 def reason_of(upgrade: str) -> str:
@@ -85,26 +87,42 @@ class ComputeActivities:
     async def verify_compute(self, work: Work, params: VerifyComputeParams) -> StepResult:
         """Prove that a host runs the new version: its processes, and a report to nova since."""
         inventory, host = work.inventory, params.host
-        (state,) = await read_units(self._hosts, inventory, host, (params.unit,))
-        if state.version != params.version:
-            found = f"runs from {state.version}" if state.version else f"is {state.active}"
-            raise StepFailed(
-                f"{params.unit} {found}, not from {params.version}",
-                host=host,
-                remedy=f"see `journalctl -u {params.unit}` there, then retry the step",
-            )
+        first = await self._wait_for_version(work, params)
         before = await self._service(inventory, host)
         row = await self._wait_for_report(inventory, host, before, limit=min(REPORT_LIMIT, remaining(work)))
+        (last,) = await read_units(self._hosts, inventory, host, (params.unit,))
+        if (last.version, last.since) != (params.version, first.since):
+            raise _not_running(params, last, "did not stay up")
         ids = (await openstack.providers(inventory)).get(host, ())
+        await self._check_identity(inventory, host, ids)
         return StepResult(
             summary=f"{host} runs {params.version} and reports to nova",
-            details={
-                "version": state.version,
-                "since": state.since,
-                "reported": row.updated_at,
-                "hypervisors": list(ids),
-            },
+            details={"since": last.since, "reported": row.updated_at, "hypervisors": list(ids)},
         )
+
+    async def _wait_for_version(self, work: Work, params: VerifyComputeParams) -> UnitState:
+        last = UnitState(params.unit, "unknown", (), "")
+
+        async def runs() -> bool:
+            nonlocal last
+            (last,) = await read_units(self._hosts, work.inventory, params.host, (params.unit,))
+            return last.version == params.version
+
+        limit = min(START_LIMIT, remaining(work))
+        if not await wait_for(runs, f"{params.unit} to run {params.version}", limit=limit, every=self._poll):
+            raise _not_running(params, last, "is not what should run")
+        return last
+
+    async def _check_identity(self, inventory: Inventory, host: str, hypervisors: tuple[str, ...]) -> None:
+        """A host that has become another one for nova would treat its own guests as evacuated ones."""
+        done = await self._hosts.run(inventory, host, f"cat {COMPUTE_ID} 2>/dev/null", check=False)
+        own = done.stdout.strip()
+        if own and own not in hypervisors:
+            raise StepFailed(
+                f"its identity has changed: {COMPUTE_ID} says {own}, nova knows {', '.join(hypervisors) or 'none'}",
+                host=host,
+                remedy="stop nova-compute there before anything else, and restore the file",
+            )
 
     async def _service(self, inventory: Inventory, host: str) -> ServiceRow:
         rows = await openstack.service_records(inventory, binary=COMPUTE_UNIT)
@@ -256,6 +274,15 @@ class _Drain:
             remedy="retry the step to go on waiting; a record that nothing works on any more is ended with "
             "`openstack server migration abort` or set to error; orphan allocations with `nova-manage placement audit`",
         )
+
+
+def _not_running(params: VerifyComputeParams, state: UnitState, problem: str) -> StepFailed:
+    found = f"runs from {state.version}" if state.version else f"is {state.active}, with no process of any version"
+    return StepFailed(
+        f"{params.unit} {problem}: it {found}, started {state.since or 'never'}, and should run from {params.version}",
+        host=params.host,
+        remedy=f"see `journalctl -u {params.unit}` there, then retry the step",
+    )
 
 
 def _silent(host: str, limit: float) -> StepFailed:

@@ -77,7 +77,7 @@ class FakeHosts:
         if text is not None:
             self.files[command.rsplit(maxsplit=1)[-1]] = text
             return Completed(0, "", "")
-        name = command.rsplit(maxsplit=1)[-1]
+        name = command.removesuffix(" 2>/dev/null").rsplit(maxsplit=1)[-1]
         return Completed(0, self.files[name], "") if name in self.files else Completed(1, "", "no such file")
 
     def _units(self, host: str) -> str:

@@ -25,6 +25,7 @@ class FakeCloud:
 
     Attributes:
         looks: how many looks a migration takes.
+        reports: whether services report to nova, once with every look at their list.
         outcome: what comes of the nth migration: ``completed``, ``error`` or ``deleted``.
         asked: every live migration that was asked for.
     """
@@ -41,6 +42,8 @@ class FakeCloud:
     refuse: Callable[[str], int | None] = lambda guest: None
     token_requests: int = 0
     keystone_down: bool = False
+    reports: bool = False
+    reported: int = 0
     failing: dict[str, int] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -191,6 +194,10 @@ class FakeCloud:
             row = self.services[parts[1].removeprefix("service-")]
             row |= {"status": body["status"], "disabled_reason": body.get("disabled_reason")}
             return 200, {"service": row}
+        if self.reports:
+            self.reported += 1
+            for row in self.services.values():
+                row["updated_at"] = f"2020-01-01T00:00:{self.reported:02}.000000"
         return 200, {"services": list(self.services.values())}
 
     def _servers(self, method: str, parts: list[str], query: dict[str, str]) -> tuple[int, Any]:

@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from temporalio.exceptions import ApplicationError
@@ -11,10 +11,12 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.compute import ComputeActivities
 from activities.context import Toolbox
-from model.actions import ComputeParams, DrainComputeParams, as_params
+from activities.ssh import Hosts
+from model.actions import PARAMS, as_params
 from model.inventory import Inventory
 from model.plan import Action
 from model.work import StepResult, Work
+from tests.activities.fake_hosts import FakeHosts
 from tests.activities.fake_openstack import FakeCloud, serve
 
 
@@ -35,19 +37,20 @@ class Runner:
     def __init__(self, inventory: Inventory) -> None:
         self.inventory = inventory
         self.upgrade = f"up-{uuid.uuid4().hex[:8]}"
-        self.activities = ComputeActivities(Toolbox(), poll=0.01, rest=0.02)
+        self.hosts = FakeHosts(inventory)
+        self.activities = ComputeActivities(Toolbox(hosts=cast("Hosts", self.hosts)), poll=0.01, rest=0.02)
         self.beats: list[Any] = []
 
-    async def run(self, action: Action, *, upgrade: str | None = None, **params: Any) -> StepResult:
-        made = DrainComputeParams(host="cmp1", **params) if params else ComputeParams(host="cmp1")
+    async def run(self, action: Action, *, seconds: float = 20, **params: Any) -> StepResult:
+        made = PARAMS[action].model_validate({"host": "cmp1", **params})
         work = Work(
-            upgrade=upgrade or self.upgrade,
+            upgrade=self.upgrade,
             step=f"{action}-cmp1",
             action=action,
             target="cmp1",
             params=as_params(made),
             inventory=self.inventory,
-            timeout=20,
+            timeout=seconds,
         )
         environment = ActivityEnvironment()
         environment.on_heartbeat = lambda *details: self.beats.extend(details)
@@ -189,3 +192,32 @@ async def test_nova_away_is_temporal_s_to_try_again(cloud: FakeCloud, runner: Ru
     with pytest.raises(ApplicationError) as raised:
         await runner.run(Action.DRAIN_COMPUTE, parallel=1)
     assert (raised.value.type, raised.value.non_retryable) == ("Unreachable", False)
+
+
+async def test_a_host_is_alive_when_it_runs_the_version_and_has_reported(cloud: FakeCloud, runner: Runner) -> None:
+    cloud.reports = True
+    result = await runner.run(Action.VERIFY_COMPUTE, version="33.0.1")
+    assert result.summary == "cmp1 runs 33.0.1 and reports to nova"
+    assert result.details["hypervisors"] == ["provider-cmp1"]
+
+
+@pytest.mark.parametrize(
+    ("running", "told"),
+    [("33.0.1", r"it runs from 33.0.1, .* and should run from 34.0.0"), (None, r"it is failed, with no process")],
+)
+async def test_a_host_that_runs_something_else_is_not_alive(runner: Runner, running: str | None, told: str) -> None:
+    runner.hosts.running["cmp1"]["nova-compute"] = running
+    with pytest.raises(ApplicationError, match=told):
+        await runner.run(Action.VERIFY_COMPUTE, version="34.0.0", seconds=1)
+
+
+async def test_a_host_that_does_not_report_is_not_alive(runner: Runner) -> None:
+    with pytest.raises(ApplicationError, match="has not reported to nova within"):
+        await runner.run(Action.VERIFY_COMPUTE, version="33.0.1", seconds=1)
+
+
+async def test_a_host_that_is_another_one_for_nova_is_not_accepted(cloud: FakeCloud, runner: Runner) -> None:
+    cloud.reports = True
+    runner.hosts.files["/var/lib/nova/compute_id"] = "somebody-else"
+    with pytest.raises(ApplicationError, match="its identity has changed"):
+        await runner.run(Action.VERIFY_COMPUTE, version="33.0.1")
