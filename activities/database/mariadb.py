@@ -26,8 +26,8 @@ live=$(sql "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema IN
 size=$(sql "SELECT COALESCE(SUM(data_length + index_length), 0) DIV 1 FROM information_schema.tables
     WHERE table_schema IN ({quoted})")
 mkdir -p "${{path%/*}}"
-free=$(df -Pk "${{path%/*}}" | awk 'NR == 2 {{ print $4 * 1024 }}')
-[ "$free" -gt "$size" ] || {{ echo "$size bytes to dump, and only $free free for it" >&2; exit 28; }}
+free=$(df -Pk "${{path%/*}}" | awk 'NR == 2 {{ print $4 }}')
+[ "$free" -gt $((size / 1024)) ] || {{ echo "$size bytes to dump, and only $free kB free for it" >&2; exit 28; }}
 source=
 [ "$(sql 'SELECT @@log_bin')" = 0 ] || source=--master-data=2
 rm -f "$path.new"
@@ -44,7 +44,14 @@ if [ "$size" -le "$limit" ]; then
     trap clean EXIT
     clean
     # Every statement begins its own line, and text never holds a bare line break: only these name a schema.
-    gzip -dc "$path.new" | sed -E "s/^(CREATE DATABASE [^\`]*|USE )\`([^\`]+)\`/\1\`$scratch\2\`/" | "$client"
+    renamed() {{
+        gzip -dc "$path.new" |
+            sed -E "s/^((CREATE|ALTER) DATABASE [^\`]*|USE )\`([^\`]+)\`/\1\`$scratch\3\`/"
+    }}
+    # Nothing may reach a live schema, whatever a future client writes.
+    stray=$(renamed | grep -E '^(/\*![0-9]+ )?(USE|(CREATE|ALTER|DROP) DATABASE) ' | grep -vF "\`$scratch" | head -n 3)
+    [ -z "$stray" ] || {{ echo "the dump cannot be restored elsewhere: $stray" >&2; exit 74; }}
+    renamed | "$client"
     for name in {names}; do
         new=$(sql "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = '$scratch$name'")
         old=$(sql "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = '$name'")
