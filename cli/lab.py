@@ -13,7 +13,7 @@ from rich.console import Console
 from deploy.lab import record as records
 from deploy.lab import states, status
 from deploy.lab.cloud import Lab
-from deploy.lab.command import ssh_args
+from deploy.lab.command import exclusive, ssh_args
 from deploy.lab.errors import LabError
 from deploy.lab.progress import Progress
 from deploy.lab.settings import LabSpec, Paths
@@ -49,7 +49,7 @@ def up(
     guests: Annotated[int, typer.Option(help="Number of guests to boot.")] = 4,
 ) -> None:
     """Make the lab, or what is missing of it; a shape that was made before is restored in a minute."""
-    with _errors_shown():
+    with _errors_shown(), exclusive():
         lab, paths, progress = _lab()
         lab.up(LabSpec(release, control, compute, guests))
         progress.note(f"[bold]the lab is up[/bold]; its files are in {paths.state}")
@@ -60,7 +60,7 @@ def down(
     purge: Annotated[bool, typer.Option("--purge", help="Remove download caches and saved states too.")] = False,
 ) -> None:
     """Take the lab off this machine; caches and saved states stay unless purged."""
-    with _errors_shown():
+    with _errors_shown(), exclusive():
         lab, _, progress = _lab()
         lab.down(purge=purge)
         progress.note("[bold]the lab is gone[/bold]")
@@ -96,15 +96,22 @@ def ssh(
 @app.command()
 def save(name: Annotated[str, typer.Argument(help="Name of the saved state.")]) -> None:
     """Keep the whole cloud as it is now: databases, messages, images, guests, hosts."""
-    with _errors_shown():
+    with _errors_shown(), exclusive():
         _lab()[0].save(name)
 
 
 @app.command()
 def restore(name: Annotated[str, typer.Argument(help="Name of the saved state; see `saved`.")]) -> None:
     """Bring a saved cloud back in place of the current one."""
-    with _errors_shown():
+    with _errors_shown(), exclusive():
         _lab()[0].restore(name)
+
+
+@app.command()
+def forget(name: Annotated[str, typer.Argument(help="Name of the saved state; see `saved`.")]) -> None:
+    """Delete a saved state."""
+    with _errors_shown(), exclusive():
+        states.forget(Paths.from_environment(), name)
 
 
 @app.command()

@@ -46,6 +46,7 @@ class Lab:
         if current.origin == "" and not states.exists(self._paths, pristine_name(spec)):
             self.save(pristine_name(spec))
             states.drop_outdated(self._paths, pristine_name(spec))
+            Images(self._paths, spec.release).drop_outdated(states.needed_layers(self._paths))
         return current
 
     def save(self, name: str) -> None:

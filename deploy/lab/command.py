@@ -1,11 +1,14 @@
 """Run commands, on this machine or over SSH, and wait for conditions."""
 
+import fcntl
 import os
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from deploy.lab.errors import CommandError, LabError, WaitError
@@ -133,3 +136,23 @@ def in_parallel(function: Callable[[_T], _R], items: Sequence[_T], workers: int 
     if errors:
         raise LabError("\n".join(str(error) for error in errors)) from errors[0]
     return [future.result() for future in futures]
+
+
+@contextmanager
+def exclusive(lock: Path = Path("/run/lock/stackroll-lab.lock")) -> Iterator[None]:
+    """Let one command at a time change the lab.
+
+    Raises:
+        LabError: Another one is at it.
+    """
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("a+") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as busy:
+            held.seek(0)
+            raise LabError(f"process {held.read().strip()} is changing the lab; next: wait until it ends") from busy
+        held.truncate(0)
+        held.write(str(os.getpid()))
+        held.flush()
+        yield

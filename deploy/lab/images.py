@@ -87,7 +87,11 @@ class Images:
 
     def _release_layer(self, name: str, below: str, services: tuple[str, ...]) -> Path:
         content = [
-            (packages.lock(self._release, service).read_text(), templates.release_files(self._release, service))
+            (
+                packages.lock(self._release, service).read_text(),
+                templates.release_files(self._release, service),
+                _install_steps(self._release, service),
+            )
             for service in services
         ]
         return self._paths.layers / f"{name}-{self._release}-{digest(below, content)}"
@@ -96,6 +100,14 @@ class Images:
         """Return the layers below a new host, topmost first."""
         above = {"infra": [self.infra], "control": [self.control, self.nova], "compute": [self.nova]}
         return [*above[host.kind], self.base]
+
+    def drop_outdated(self, needed: set[Path]) -> None:
+        """Delete layers that these replace, unless a lab or a saved state stands on them."""
+        for layer in (self.base, self.infra, self.nova, self.control):
+            kind = layer.name.rpartition("-")[0]
+            for other in self._paths.layers.glob(f"{kind}-*"):
+                if other.name.rpartition("-")[0] == kind and other != layer and other not in needed:
+                    overlay.discard(other)
 
     def build_base(self) -> bool:
         """Make the base with debootstrap; tell whether that was necessary."""
@@ -168,27 +180,27 @@ class Images:
     def _install(self, *services: str) -> Callable[[Path], None]:
         def fill(root: Path) -> None:
             binds = {str(self._paths.repository): "/srv/openstack", str(self._paths.uv_cache): packages.HOST_UV_CACHE}
-            steps = [
-                step
-                for service in services
-                for step in (
-                    packages.install_script(self._release, service),
-                    packages.activate_script(self._release, service),
-                    _compile_script(packages.venv(self._release, service)),
-                )
-            ]
+            steps = [step for service in services for step in _install_steps(self._release, service)]
             in_root(root, "\n".join([*steps, f"chown -R openstack:openstack {packages.PYCACHE}"]), binds)
 
         return fill
 
 
-def _compile_script(venv: str) -> str:
-    """Return the command that compiles a virtual environment, so that the first start of a service is a fast one."""
-    skip = "/tests?/|/numpy/|/os_win/|/pygments/"
-    return (
-        f"PYTHONPYCACHEPREFIX={packages.PYCACHE} {venv}/bin/python -m compileall -q -j 2 -x '{skip}' "
-        f"{venv}/lib/python3.11/site-packages"
-    )
+def _install_steps(release: str, service: str) -> list[str]:
+    """Return the commands that put a service into a layer."""
+    venv = packages.venv(release, service)
+    return [
+        packages.install_script(release, service),
+        packages.activate_script(release, service),
+        _compile_script(f"{venv}/lib/python3.11/site-packages", f"{venv}/bin/python"),
+        _compile_script("/usr/lib/python3.11", "python3"),
+    ]
+
+
+def _compile_script(directory: str, python: str) -> str:
+    """Return the command that compiles a directory, so that the first start of a service is a fast one."""
+    skip = "/tests?/|/numpy/|/os_win/|/pygments/|/lib2to3/"
+    return f"PYTHONPYCACHEPREFIX={packages.PYCACHE} {python} -m compileall -q -j 2 -x '{skip}' {directory}"
 
 
 def in_root(root: Path, script: str, binds: dict[str, str], remedy: str = "") -> None:

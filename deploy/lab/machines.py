@@ -53,6 +53,8 @@ def running(host: Host) -> bool:
 def start(paths: Paths, host: Host, chain: Sequence[Path]) -> None:
     """Boot a host on a chain of layers; it is not up yet when this returns."""
     if running(host):
+        # A save that was killed half-way may have left it frozen.
+        cgroups.freeze(host.name, False)
         return
     overlay.mount(paths.host(host.name), chain)
     network.create_bridge()
@@ -111,4 +113,5 @@ def remove_all(paths: Paths) -> None:
         overlay.unmount(paths.host(name))
         network.disconnect(name)
         cgroups.remove(name)
+    overlay.unmount_all()
     network.remove_bridge()

@@ -9,6 +9,8 @@ from deploy.lab.errors import SpecError
 
 # mount(2) takes one page of options.
 _MAX_OPTIONS = 4000
+# Device name of all our mounts, by which they are found again.
+_SOURCE = "srlab"
 
 
 def options(chain: Sequence[Path], upper: Path, work: Path) -> str:
@@ -48,7 +50,7 @@ def mount(directory: Path, chain: Sequence[Path]) -> Path:
     for path in (root, upper, work):
         path.mkdir(parents=True, exist_ok=True)
     if not mounted(root):
-        run(["mount", "-t", "overlay", "srlab", "-o", options(chain, upper, work), str(root)])
+        run(["mount", "-t", "overlay", _SOURCE, "-o", options(chain, upper, work), str(root)])
     return root
 
 
@@ -57,6 +59,18 @@ def unmount(directory: Path) -> None:
     root = directory / "root"
     if mounted(root):
         run(["umount", str(root)], remedy=f"see who uses it: fuser -vm {root}")
+
+
+def ours(mounts: str) -> list[str]:
+    """Pick the mount points of the lab's overlays from the text of /proc/mounts, last mounted first."""
+    entries = [line.split() for line in mounts.splitlines()]
+    return [entry[1] for entry in reversed(entries) if entry[0] == _SOURCE and entry[2] == "overlay"]
+
+
+def unmount_all() -> None:
+    """Unmount every root of the lab, wherever it is; a broken build may have left one."""
+    for root in ours(Path("/proc/mounts").read_text()):
+        run(["umount", root], remedy=f"see who uses it: fuser -vm {root}")
 
 
 def discard(path: Path) -> None:

@@ -153,25 +153,42 @@ def restore(paths: Paths, name: str) -> Record:
 
 
 def collect(paths: Paths) -> None:
-    """Delete saved states that a newer one of the same name replaces and no chain of layers needs."""
+    """Delete saved states that a newer one of the same name replaces, or that were forgotten, and nobody stands on."""
     newest = {_directory(paths, name) for name in listing(paths)}
-    current = record.load(paths)
-    records = [_read(directory) for directory in newest if directory] + ([current] if current else [])
-    needed = {layer for kept in records for chain in kept.chains.values() for layer in chain}
+    needed = needed_layers(paths)
     for directory in paths.states.iterdir():
         in_use = directory in newest or any(layer.is_relative_to(directory) for layer in needed)
         if not in_use:
             overlay.discard(directory)
 
 
+def needed_layers(paths: Paths) -> set[Path]:
+    """Return all layers that the lab or a saved state stands on."""
+    directories = [_directory(paths, name) for name in listing(paths)]
+    current = record.load(paths)
+    records = [_read(directory) for directory in directories if directory] + ([current] if current else [])
+    return {layer for kept in records for chain in kept.chains.values() for layer in chain}
+
+
 def _read(directory: Path) -> Record:
     return Record.parse((directory / "lab.json").read_text())
 
 
-def drop_outdated(paths: Paths, keep: str) -> None:
-    """Delete pristine states that other code made for the same shape: nothing will ask for them again."""
-    shape = keep.rpartition("-")[0]
-    for name in listing(paths):
-        if name != keep and name.rpartition("-")[0] == shape and (directory := _directory(paths, name)):
-            (directory / _MANIFEST).unlink()
+def forget(paths: Paths, name: str) -> None:
+    """Delete a saved state; its layers stay for as long as another state, or the lab, stands on them.
+
+    Raises:
+        SpecError: There is none of that name.
+    """
+    _load(paths, name)
+    while directory := _directory(paths, name):
+        (directory / _MANIFEST).unlink()
     collect(paths)
+
+
+def drop_outdated(paths: Paths, keep: str) -> None:
+    """Delete the pristine states that other code made: nothing will ask for them again."""
+    code = keep.rpartition("-")[2]
+    for name in listing(paths):
+        if name.startswith("pristine-") and name.rpartition("-")[2] != code:
+            forget(paths, name)
