@@ -2,6 +2,8 @@
 
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -53,6 +55,8 @@ class Runner:
             timeout=seconds,
         )
         environment = ActivityEnvironment()
+        limit = timedelta(seconds=seconds)
+        environment.info = replace(environment.info, started_time=datetime.now(tz=UTC), start_to_close_timeout=limit)
         environment.on_heartbeat = lambda *details: self.beats.extend(details)
         result: StepResult = await environment.run(getattr(self.activities, action.value), work)
         return result
