@@ -3,7 +3,7 @@
 from activities.context import Toolbox, step_activity
 from activities.database import database_of
 from activities.errors import StepFailed, last_lines
-from activities.manage import manage_script
+from activities.manage import did_check, manage_script
 from activities.packaging import packaging_of
 from activities.units import units_of
 from activities.work import Hand
@@ -51,19 +51,21 @@ class HostActivities:
         command = " ".join(params.command)
         job = await Hand(self._tools, work).job("run", manage_script(packaging_of(work.inventory), params))
         output = last_lines(job.output_tail)
-        if job.status in params.ok:
+        checked = did_check(params, job.output_tail)
+        if job.status in params.ok and checked:
             return StepResult(summary=f"{command}: done in {job.seconds:.0f} s", details={"output": output})
         meaning = params.meanings.get(str(job.status), "")
-        if job.status in params.warn:
+        if job.status in params.warn and checked:
             return StepResult(
                 summary=f"{command}: {meaning or 'warnings'}", details={"output": output, "warning": True}
             )
+        problem = f"{command} failed" + (f": {meaning}" if meaning else "")
         job.check(
-            f"{command} failed" + (f": {meaning}" if meaning else ""),
+            problem if checked else f"{command} broke off without a result",
             command=command,
             remedy="mend what its output names, then retry the step; nothing has been restarted on the new code by it",
         )
-        raise StepFailed(f"{command} ended with 0, which is no success here", host=work.target, tail=job.output_tail)
+        raise StepFailed(f"{command} ended with 0, and without a result", host=work.target, tail=job.output_tail)
 
     @step_activity(Action.SWITCH)
     async def switch(self, work: Work, params: SwitchParams) -> StepResult:
@@ -96,7 +98,9 @@ async def switch_units(hand: Hand, params: SwitchParams) -> StepResult:
         job = await hand.job("start", activate + units_of().start(params.units))
         job.check(f"starting {names} at {params.version} failed", remedy=remedy)
     await hand.wait_running(params.units, params.version)
-    return StepResult(summary=f"{names} on {work.target} run from {params.version}", details={"seconds": job.seconds})
+    verb = "runs" if len(params.units) == 1 else "run"
+    summary = f"{names} on {work.target} {verb} from {params.version}"
+    return StepResult(summary=summary, details={"seconds": job.seconds})
 
 
 async def _write_back(hand: Hand, params: SwitchParams) -> None:

@@ -15,6 +15,24 @@ CONFIG_FILES = {
     "nova": "/etc/nova/nova.conf",
 }
 
+# keystone-status loads its drivers before it reads any configuration (keystone/cmd/status.py, main), so with keys in
+# another than the default place it ends at once, with the status that means "warnings". Here it reads it first.
+_KEYSTONE_STATUS = """
+import sys
+from keystone.cmd import status
+from keystone.conf import CONF
+backends = getattr(status, "backends", None)
+if backends is not None:
+    load = backends.load_backends
+    def load_configured():
+        CONF(sys.argv[1:3], project="keystone")
+        load()
+        CONF.clear()
+    backends.load_backends = load_configured
+sys.exit(status.main())
+"""
+_STARTERS = {"keystone-status": _KEYSTONE_STATUS}
+
 # As the services' own user: files that the tools make (logs, caches) must be the services' to write.
 _SCRIPT = """set -u
 tool={tool} user={user} extra={extra}
@@ -25,7 +43,7 @@ home=$(getent passwd "$user" | cut -d: -f6)
 while :; do
     setpriv --reuid="$user" --regid="$user" --init-groups \\
         env HOME="$home" PYTHONPYCACHEPREFIX={bytecode} PYTHONWARNINGS=ignore \\
-        "$tool" --config-file {config} $extra {arguments}
+        "$tool" {starter} --config-file {config} $extra {arguments}
     status=$?
     case " {again} " in *" $status "*) ;; *) exit "$status" ;; esac
     echo "exit status $status: once more"
@@ -44,8 +62,11 @@ def manage_script(packaging: Packaging, params: ManageParams) -> str:
     if params.service not in CONFIG_FILES:
         raise Refused(f"the configuration file of {params.service!r} is not known")
     tool, *arguments = params.command
+    starter = _STARTERS.get(tool)
+    program = "python" if starter else tool
     return _SCRIPT.format(
-        tool=shlex.quote(packaging.tool(params.service, params.version, tool)),
+        tool=shlex.quote(packaging.tool(params.service, params.version, program)),
+        starter=f"-c {shlex.quote(starter)}" if starter else "",
         user=USER,
         extra=shlex.quote(packaging.release_config(params.service, params.version)),
         bytecode=BYTECODE,
@@ -53,3 +74,11 @@ def manage_script(packaging: Packaging, params: ManageParams) -> str:
         arguments=shlex.join(arguments),
         again=" ".join(map(str, params.again)),
     )
+
+
+def did_check(params: ManageParams, output: str) -> bool:
+    """Return whether ``<service>-status upgrade check`` came to a result; true of any other command.
+
+    Its exit status for warnings is also the one of a program that broke off.
+    """
+    return params.command[1:3] != ("upgrade", "check") or "| Result:" in output

@@ -134,7 +134,8 @@ class FakeHost:
         # The connection may have been cut meanwhile; the command ran on, as it does on a real host.
         process.stdout.write(out)
         process.stderr.write(err)
-        process.exit(child.returncode if child.returncode >= 0 else 128 - child.returncode)
+        status = child.returncode or 0
+        process.exit(status if status >= 0 else 128 - status)
 
 
 @dataclass
