@@ -75,7 +75,7 @@ async def read_facts(hosts: Hosts, request: UpgradeRequest) -> Facts:
         guests=tuple(guest.facts for guest in cloud.guests),
         services=tuple(ServiceRecord.model_validate(_record(row)) for row in cloud.services),
         capacity=cloud.capacity,
-        findings=tuple(findings),
+        findings=_merged(findings),
     )
 
 
@@ -187,6 +187,17 @@ async def _collect(reading: Awaitable[T], subject: str, findings: list[Finding],
         if all(finding.subject != where for finding in findings):
             findings.append(_finding(where, error.problem, error.remedy))
         return otherwise
+
+
+def _merged(findings: list[Finding]) -> tuple[Finding, ...]:
+    """Say only once what is the same on several hosts, such as a key that is missing on the worker's own machine."""
+    subjects: dict[tuple[str, str, str], list[str]] = {}
+    for finding in findings:
+        subjects.setdefault((finding.severity, finding.problem, finding.remedy), []).append(finding.subject)
+    return tuple(
+        Finding(severity=severity, subject=", ".join(dict.fromkeys(where)), problem=problem, remedy=remedy)
+        for (severity, problem, remedy), where in subjects.items()
+    )
 
 
 def _record(row: ServiceRow) -> dict[str, object]:

@@ -52,7 +52,7 @@ class Watch:
         running = asyncio.ensure_future(environment.run(self.activities.watch_availability, self.request))
         before = len(self.lines())
         async with asyncio.timeout(20):
-            while len(self.lines()) < before + count and not running.done():  # noqa: ASYNC110 - the file tells
+            while len(self.lines()) < before + count and not running.done():
                 await asyncio.sleep(0.01)
         environment.cancel(ActivityCancellationDetails(cancel_requested=not shut_down, worker_shutdown=shut_down))
         return await running
@@ -112,7 +112,7 @@ async def watch_again(watch: Watch) -> AvailabilityResult:
     running = asyncio.ensure_future(environment.run(watch.activities.watch_availability, watch.request))
     size = watch.path.stat().st_size
     async with asyncio.timeout(20):
-        while watch.path.stat().st_size < size + 2000:  # noqa: ASYNC110 - the file tells
+        while watch.path.stat().st_size < size + 2000:
             await asyncio.sleep(0.01)
     environment.cancel(ActivityCancellationDetails(cancel_requested=True))
     return await running

@@ -62,6 +62,12 @@ async def test_every_host_that_cannot_be_read_is_told_and_the_others_are_read(wo
     assert list(facts.hosts) == ["ctl1"]
 
 
+async def test_what_is_the_same_everywhere_is_told_once(world: World) -> None:
+    for host in world.request.inventory.hosts:
+        world.hosts.unreachable[host] = Refused("the SSH key does not exist", host=host, remedy="put it there")
+    assert await world.told() == {"ctl1, cmp1, cmp2": "the SSH key does not exist"}
+
+
 async def test_no_token_is_one_finding(world: World) -> None:
     world.cloud.keystone_down = True
     told = await world.told()
@@ -85,16 +91,17 @@ async def test_orphan_allocations_and_unfinished_migrations_are_told(world: Worl
 
 async def test_missing_files_and_programs_are_told(world: World) -> None:
     world.hosts.extra = "R /srv/openstack/2026.2/nova/requirements.txt\nM mariadb mysql\n"
-    problems = [finding.problem for finding in (await world.read()).findings if finding.subject == "cmp1"]
-    assert problems == [
-        "/srv/openstack/2026.2/nova/requirements.txt is missing",
-        "the program mariadb or mysql is missing",
+    assert [(finding.subject, finding.problem) for finding in (await world.read()).findings] == [
+        ("ctl1, cmp1, cmp2", "/srv/openstack/2026.2/nova/requirements.txt is missing"),
+        ("ctl1, cmp1, cmp2", "the program mariadb or mysql is missing"),
     ]
 
 
 async def test_a_wrong_clock_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("activities.facts.time.time", lambda: NOW + 60)
-    assert "-60 s" in (await world.told())["cmp1"]
+    ((where, problem),) = (await world.told()).items()
+    assert set(where.split(", ")) == {"ctl1", "cmp1", "cmp2"}
+    assert "-60 s" in problem
 
 
 def test_each_host_is_asked_for_what_it_needs(world: World) -> None:
