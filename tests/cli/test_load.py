@@ -45,7 +45,8 @@ BAD_UPGRADES = {
         [
             (
                 "upgrade.yaml:2: to: 2025.2 to 2026.2 skips 1 release(s), and a rolling upgrade runs both releases "
-                "side by side, which is supported between neighbours only; go 2025.2 to 2026.1 to 2026.2, one upgrade each"
+                "side by side, which is supported between neighbours only; go 2025.2 to 2026.1 to 2026.2, "
+                "one upgrade each"
             )
         ],
     ),
@@ -129,8 +130,8 @@ BAD_CLOUDS = {
         CLOUD.replace("[compute]", "[computer]", 1),
         [
             (
-                "cloud.yaml:22: hosts.compute-1.roles[0]: must be control, compute, database, load-balancer or messaging, "
-                "is the text 'computer'; did you mean compute?"
+                "cloud.yaml:22: hosts.compute-1.roles[0]: must be control, compute, database, load-balancer or "
+                "messaging, is the text 'computer'; did you mean compute?"
             )
         ],
     ),
