@@ -6,7 +6,7 @@ An ``error`` refuses the upgrade; a ``warning`` is shown with the plan.
 from collections.abc import Iterable, Mapping
 from itertools import groupby
 
-from model.capacity import find_shortages
+from model.capacity import Shortage, find_shortages
 from model.components import COMPUTE_UNIT, components_on
 from model.drain import find_obstacle
 from model.inventory import Role
@@ -162,12 +162,14 @@ def _room(facts: Facts, request: UpgradeRequest) -> Iterable[Finding]:
     more = min(request.spec.max_unavailable, len(request.compute_hosts)) - 1
     for host in request.compute_hosts:
         lacking = find_shortages(host, facts.capacity, targets=targets)
-        for shortage in lacking:
+        if lacking and not targets - {host}:
+            yield _error(
+                host, "cannot be drained: no other compute host is up and enabled", "add or enable compute hosts"
+            )
+        elif lacking:
             yield _error(
                 host,
-                f"cannot be drained: its guests hold {_amount(shortage.needed, shortage.resource)}, the other hosts "
-                f"have {_amount(shortage.free, shortage.resource)} free; "
-                f"{_amount(shortage.missing, shortage.resource)} are missing",
+                f"cannot be drained, there is too little room for its guests on the others: {_lack(lacking)}",
                 "add or enable compute hosts, or move or delete guests",
             )
         if not lacking and more > 0 and find_shortages(host, facts.capacity, targets=targets, also_out=more):
@@ -239,5 +241,5 @@ def _names(names: Iterable[str]) -> str:
     return f"{shown} and {len(every) - NAMES_SHOWN} more" if len(every) > NAMES_SHOWN else shown
 
 
-def _amount(value: float, resource: str) -> str:
-    return f"{value:g} {resource}"
+def _lack(shortages: Iterable[Shortage]) -> str:
+    return "; ".join(f"{s.missing:g} {s.resource} missing ({s.needed:g} needed, {s.free:g} free)" for s in shortages)

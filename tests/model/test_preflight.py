@@ -133,7 +133,7 @@ CASES: dict[str, Case] = {
     ),
     "no room to drain": (
         lambda: good(capacity={"cmp1": room(8, 7), "cmp2": room(8, 4)}),
-        "error", "cmp1", "hold 7 VCPU, the other hosts have 4 VCPU free; 3 VCPU are missing",
+        "error", "cmp1", "too little room for its guests on the others: 3 VCPU missing (7 needed, 4 free)",
     ),
     "no disk": (
         lambda: with_host("cmp1", HostFacts(running={"nova-compute": "33.0.1"}, free_bytes=2 * 10**8, boot_id="b")),
