@@ -5,8 +5,10 @@ Reads only. All of it through the database host's own client, as its local admin
 
 import asyncio
 import shlex
+from collections.abc import Mapping
 
 from activities.errors import StepFailed
+from activities.packaging import packaging_of
 from activities.ssh import Hosts
 from model.baseline import Baseline, find_broken, find_missing
 from model.components import DATABASES
@@ -71,15 +73,17 @@ async def lost_guests(hosts: Hosts, inventory: Inventory, baseline: Baseline, gu
     return problems + [f"guest {guest.name} ({guest.id}) on {guest.host} is in ERROR now" for guest in broken]
 
 
-async def check_schemas(hosts: Hosts, inventory: Inventory, schemas: dict[str, tuple[str, ...]]) -> None:
-    """Compare the databases with the migrations that the active code ships.
+async def check_schemas(
+    hosts: Hosts, inventory: Inventory, schemas: dict[str, tuple[str, ...]], versions: Mapping[str, str]
+) -> None:
+    """Compare the databases with the migrations that these versions ship.
 
     Raises:
         StepFailed: they differ.
     """
     known = {schema: _MIGRATIONS[schema] for schema in schemas if schema in _MIGRATIONS}
     places = list(dict.fromkeys(known.values()))
-    shipped = await asyncio.gather(*(_heads(hosts, inventory, *place) for place in places))
+    shipped = await asyncio.gather(*(_heads(hosts, inventory, versions[place[0]], *place) for place in places))
     heads = dict(zip(places, shipped, strict=True))
     problems = [
         f"schema {schema} is at {', '.join(schemas[schema])}, the code expects {', '.join(heads[place])}"
@@ -102,8 +106,8 @@ async def _sql(hosts: Hosts, inventory: Inventory, query: str) -> list[list[str]
     return [line.split("\t") for line in done.stdout.splitlines()]
 
 
-async def _heads(hosts: Hosts, inventory: Inventory, package: str, folder: str) -> tuple[str, ...]:
-    python = f"{inventory.packaging.root}/{package}/bin/python"
+async def _heads(hosts: Hosts, inventory: Inventory, version: str, package: str, folder: str) -> tuple[str, ...]:
+    python = packaging_of(inventory).tool(package, version, "python")
     command = shlex.join([python, "-c", _HEADS, package, folder])
     done = await hosts.run(inventory, inventory.with_role(Role.CONTROL)[0], command)
     return tuple(done.stdout.split())

@@ -103,7 +103,7 @@ class VerifyActivities:
         reading = await self._settled(work, look, "the cloud is not as it should be")
         schemas = await revisions(self._hosts, inventory)
         if params.schema_checks:
-            await check_schemas(self._hosts, inventory, schemas)
+            await check_schemas(self._hosts, inventory, schemas, params.versions)
         after = await self._snapshot(inventory, reading, schemas)
         kept = "" if baseline is None else f"; all {len(baseline.guests)} guests of the baseline accounted for"
         return StepResult(summary=_everything(reading, params) + kept, details=_shown(after))
