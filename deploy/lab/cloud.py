@@ -38,12 +38,14 @@ class Lab:
         if current is None and states.exists(self._paths, pristine_name(spec)):
             return self.restore(pristine_name(spec))
         current = current or self._begin(spec)
-        if current.complete:
-            self._boot(current)
-        else:
+        made_now = not current.complete
+        if made_now:
             self._make(current)
+        else:
+            self._boot(current)
         self._wait_well(current)
-        if current.origin == "" and not states.exists(self._paths, pristine_name(spec)):
+        if made_now:
+            # Only now: a lab that was up before may have been used, and is pristine no more.
             self.save(pristine_name(spec))
             states.drop_outdated(self._paths, pristine_name(spec))
             Images(self._paths, spec.release).drop_outdated(states.needed_layers(self._paths))

@@ -27,6 +27,8 @@ def bind_options(paths: Paths, host: Host) -> list[str]:
 def nspawn_command(paths: Paths, host: Host) -> list[str]:
     """Return the command line that boots a host."""
     return [
+        # Should the launcher die, the host must not live on without anyone to boot it again after a reboot.
+        *("setpriv", "--pdeathsig", "KILL"),
         "systemd-nspawn",
         "--quiet",
         "--boot",
