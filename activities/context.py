@@ -7,7 +7,7 @@ parameters, sends heartbeats while the method runs, and maps errors. The method 
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -29,6 +29,7 @@ MARGIN = 10.0
 
 T = TypeVar("T")
 P = TypeVar("P", bound=Record)
+Activity = Callable[[Any, Work], Coroutine[Any, Any, StepResult]]
 
 
 @dataclass
@@ -84,12 +85,12 @@ async def wait_for(check: Callable[[], Awaitable[T]], what: str, *, limit: float
 
 def step_activity(
     action: Action,
-) -> Callable[[Callable[[Any, Work, P], Awaitable[StepResult]]], Callable[[Any, Work], Awaitable[StepResult]]]:
+) -> Callable[[Callable[[Any, Work, P], Awaitable[StepResult]]], Activity]:
     """Make a method the activity of an action: ``(self, work, params)`` becomes ``(self, work)`` under its name."""
 
     def decorate(
         method: Callable[[Any, Work, P], Awaitable[StepResult]],
-    ) -> Callable[[Any, Work], Awaitable[StepResult]]:
+    ) -> Activity:
         async def run(self: Any, work: Work) -> StepResult:
             async with errors_mapped(), heartbeats(f"{work.action} on {work.target}"):
                 return await method(self, work, _params(action, work))

@@ -86,14 +86,17 @@ async def switch_units(hand: Hand, params: SwitchParams) -> StepResult:
     they are told to forget it when it was lowered.
     """
     work = hand.work
-    activate = packaging_of(work.inventory).activate(params.service, params.version)
+    packaging = packaging_of(work.inventory)
+    activate = packaging.activate(params.service, params.version)
     names = " and ".join(params.units)
     remedy = f"see `journalctl -u {params.units[0]}` on the host, mend the cause, then retry the step"
     if params.record_version is None:
         job = await hand.job("switch", activate + units_of().restart(params.units))
         job.check(f"restarting {names} at {params.version} failed", remedy=remedy)
     else:
-        (await hand.job("stop", units_of().stop(params.units))).check(f"stopping {names} failed", remedy=remedy)
+        # What cannot be started again must not be stopped.
+        stop = packaging.check(params.service, params.version) + units_of().stop(params.units)
+        (await hand.job("stop", stop)).check(f"stopping {names} failed", remedy=remedy)
         await _write_back(hand, params)
         job = await hand.job("start", activate + units_of().start(params.units))
         job.check(f"starting {names} at {params.version} failed", remedy=remedy)

@@ -18,6 +18,9 @@ class Packaging(Protocol):
     def uninstall(self, service: str, version: str) -> str:
         """Return a script that removes a version, or keeps it and says why: it is active or still in use."""
 
+    def check(self, service: str, version: str) -> str:
+        """Return a script that fails when a version is not wholly installed; it changes nothing."""
+
     def activate(self, service: str, version: str) -> str:
         """Return a script that makes an installed version the one that units start from."""
 

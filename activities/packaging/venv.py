@@ -36,8 +36,11 @@ rm -rf "$venv"
 echo "removed"
 """
 
-_ACTIVATE = """venv={venv} link={link}
+_CHECK = """venv={venv} link={link}
 [ -f "$venv/.complete" ] || {{ echo "$venv is not installed, or only in part" >&2; exit 66; }}
+"""
+
+_ACTIVATE = """\
 ln -sfn "$venv" "$link.new" && mv -T "$link.new" "$link" || exit 73
 """
 
@@ -59,9 +62,13 @@ class Venv:
         """Return the script that removes the environment unless it is active or a process runs from it."""
         return _UNINSTALL.format(**self._places(service, version))
 
+    def check(self, service: str, version: str) -> str:
+        """Return the script that looks for the mark of a complete environment."""
+        return _CHECK.format(**self._places(service, version))
+
     def activate(self, service: str, version: str) -> str:
         """Return the script that moves the link, in one step."""
-        return _ACTIVATE.format(**self._places(service, version))
+        return self.check(service, version) + _ACTIVATE
 
     def tool(self, service: str, version: str, name: str) -> str:
         """Return the path of a console script."""

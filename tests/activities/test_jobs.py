@@ -44,10 +44,10 @@ async def run(
     *,
     key: str = KEY,
     heartbeat: Callable[[str], None] = lambda _: None,
-    timeout: float = 30,
+    limit: float = 30,
     group: str | None = None,
 ) -> JobResult:
-    return await run_job(hosts, site.inventory, "ctl1", key, script, timeout=timeout, heartbeat=heartbeat, group=group)
+    return await run_job(hosts, site.inventory, "ctl1", key, script, timeout=limit, heartbeat=heartbeat, group=group)
 
 
 def runs(site: Site) -> int:
@@ -134,7 +134,7 @@ async def test_a_job_that_never_began_is_started(site: Site, hosts: Hosts) -> No
 
 
 async def test_the_host_stops_a_job_at_its_limit(site: Site, hosts: Hosts) -> None:
-    result = await run(site, hosts, "echo long; exec sleep 60", timeout=1)
+    result = await run(site, hosts, "echo long; exec sleep 60", limit=1)
     assert result.status == 124
     with pytest.raises(StepFailed, match="stopped at its time limit"):
         result.check("the restart failed")
@@ -184,14 +184,14 @@ async def test_a_host_that_stays_away_is_unreachable(site: Site, hosts: Hosts, m
     monkeypatch.setattr("activities.jobs.GRACE", 0.0)
     await site.host.stop()
     with pytest.raises(Unreachable):
-        await run(site, hosts, "true", timeout=0.1)
+        await run(site, hosts, "true", limit=0.1)
 
 
 async def test_a_host_that_stays_away_after_the_start_leaves_the_outcome_unknown(
     site: Site, hosts: Hosts, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("activities.jobs.GRACE", 0.0)
-    waiting = asyncio.create_task(run(site, hosts, GATED, heartbeat=gate.heartbeat, timeout=2))
+    waiting = asyncio.create_task(run(site, hosts, GATED, heartbeat=gate.heartbeat, limit=2))
     await gate.begun.wait()
     await site.host.stop()
     with pytest.raises(OutcomeUnknown, match="has not answered since"):
