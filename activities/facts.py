@@ -27,6 +27,9 @@ from model.work import Capacity, Facts, Finding, HostFacts, ServiceRecord
 
 T = TypeVar("T")
 
+# Seconds until what could be an orphan is looked at again.
+SECOND_LOOK = 2.0
+
 _SCRIPT = """
 echo "B $(cat /proc/sys/kernel/random/boot_id)"
 echo "T $(date +%s)"
@@ -166,16 +169,38 @@ async def _read_cloud(inventory: Inventory, computes: tuple[str, ...], findings:
     findings += judge_migrations(migrations or ())
     room = await _collect(openstack.capacity(inventory, providers), "placement", findings, {})
     if guests is not None and migrations is not None:
-        held = await asyncio.gather(
-            *(
-                _collect(openstack.allocations_on(inventory, *providers.get(host, ())), "placement", findings, {})
-                for host in computes
-            )
-        )
-        for host, consumers in zip(computes, held, strict=True):
-            here = (guest for guest in guests if guest.host == host)
-            findings += judge_allocations(host, consumers, here, migrations)
+        findings += await _read_orphans(inventory, {host: providers.get(host, ()) for host in computes}, findings)
     return _CloudReading(guests or (), services, room)
+
+
+async def _read_orphans(
+    inventory: Inventory, providers: dict[str, tuple[str, ...]], findings: list[Finding]
+) -> list[Finding]:
+    """Return a finding for each host on which placement holds room for nobody, at two looks.
+
+    Guests and allocations cannot be read in the same moment: what users made or deleted in between is not there at
+    the second look.
+    """
+    first = await _orphans(inventory, providers, findings)
+    if not first:
+        return []
+    await asyncio.sleep(SECOND_LOOK)
+    return await _orphans(inventory, {f.subject: providers[f.subject] for f in first}, findings)
+
+
+async def _orphans(
+    inventory: Inventory, providers: dict[str, tuple[str, ...]], findings: list[Finding]
+) -> list[Finding]:
+    held = await asyncio.gather(
+        *(
+            _collect(openstack.allocations_on(inventory, *ids), "placement", findings, {})
+            for ids in providers.values()
+        )
+    )
+    guests = await _collect(openstack.guests(inventory), "nova", findings, ())
+    migrations = await _collect(openstack.migrations(inventory), "nova", findings, ())
+    found = [judge_allocations(host, held[n], guests, migrations) for n, host in enumerate(providers)]
+    return [finding for several in found for finding in several]
 
 
 async def _collect(reading: Awaitable[T], subject: str, findings: list[Finding], otherwise: T) -> T:

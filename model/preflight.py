@@ -60,7 +60,7 @@ def _versions(facts: Facts, request: UpgradeRequest) -> Iterable[Finding]:
                     f"if the whole cloud does, set release: {target.id} in the inventory; if an earlier upgrade was "
                     f"stopped half-way, finish it or bring the host back to {want}",
                 )
-            elif running != want:
+            elif running.split(".")[0] != want.split(".")[0]:
                 yield _error(
                     subject,
                     f"runs {running}, but {source.id} is {want}",
@@ -217,8 +217,12 @@ def judge_migrations(migrations: Iterable[Migration]) -> tuple[Finding, ...]:
 def judge_allocations(
     host: str, consumers: Iterable[str], guests: Iterable[GuestFacts], migrations: Iterable[Migration]
 ) -> tuple[Finding, ...]:
-    """Return a finding if placement holds room on a host for somebody who is not there: it would never be empty."""
-    known = {guest.id for guest in guests} | {m.uuid for m in migrations if m.unfinished}
+    """Return a finding if placement holds room on a host for somebody who is not there: it would never be empty.
+
+    A guest that is being made or moved holds room where it will be before nova says that it is there.
+    """
+    known = {g.id for g in guests if g.host in (host, None) or not is_settled(g)}
+    known |= {m.uuid for m in migrations if m.unfinished}
     orphans = sorted(set(consumers) - known)
     if not orphans:
         return ()

@@ -2,7 +2,7 @@
 
 from model.actions import DumpParams, GateParams, NoParams, SoakParams, VerifyCloudParams
 from model.base import Record
-from model.components import DATABASES
+from model.components import COMPONENTS, DATABASES
 from model.plan import Action, Phase, Plan, Reversibility, Step, in_order
 from model.spec import Approval, UpgradeRequest
 from model.work import Facts
@@ -134,8 +134,12 @@ def _cloud_step(
 
 def _versions(context: Context, *, old: bool = False, schema: bool = False) -> VerifyCloudParams:
     release = context.source if old else context.target
+    versions = {name: release.versions[name] for name in context.inventory.services}
+    if old:
+        # As it was read: a cloud may be at any version of its release.
+        versions = {c.service: context.old_version(c, context.control[0]) for c in COMPONENTS if c.service in versions}
     return VerifyCloudParams(
-        versions={name: release.versions[name] for name in context.inventory.services},
+        versions=versions,
         service_version=release.nova_service_version,
         schema_checks=schema,
     )

@@ -194,6 +194,15 @@ def test_orphan_allocations() -> None:
     assert judge_allocations("cmp1", ["id-a", "m"], [guest("a")], [moving]) == ()
     (finding,) = judge_allocations("cmp1", ["id-a", "id-x"], [guest("a")], [])
     assert "id-x" in finding.problem
+    elsewhere = guest("x", host="cmp2")
+    (finding,) = judge_allocations("cmp1", ["id-x"], [elsewhere], [])
+    assert "id-x" in finding.problem
+
+
+def test_what_is_being_made_or_moved_holds_room_before_it_is_there() -> None:
+    made = guest("new", host=None, status="BUILD", task="scheduling")
+    arriving = guest("moved", host="cmp2", status="MIGRATING", task="migrating")
+    assert judge_allocations("cmp1", ["id-new", "id-moved"], [made, arriving], []) == ()
 
 
 def test_clocks() -> None:
