@@ -27,8 +27,6 @@ def bind_options(paths: Paths, host: Host) -> list[str]:
 def nspawn_command(paths: Paths, host: Host) -> list[str]:
     """Return the command line that boots a host."""
     return [
-        # Should the launcher die, the host must not live on without anyone to boot it again after a reboot.
-        *("setpriv", "--pdeathsig", "KILL"),
         "systemd-nspawn",
         "--quiet",
         "--boot",
@@ -48,8 +46,15 @@ def nspawn_command(paths: Paths, host: Host) -> list[str]:
 
 
 def running(host: Host) -> bool:
-    """Tell whether the host has processes, its launcher at least."""
-    return bool(cgroups.processes(host.name))
+    """Tell whether the host runs under its launcher; without one nobody would boot it again after a reboot."""
+    return any(_is_launcher(pid) for pid in cgroups.processes(host.name))
+
+
+def _is_launcher(pid: int) -> bool:
+    try:
+        return launcher.__file__.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
 
 
 def start(paths: Paths, host: Host, chain: Sequence[Path]) -> None:
@@ -58,6 +63,7 @@ def start(paths: Paths, host: Host, chain: Sequence[Path]) -> None:
         # A save that was killed half-way may have left it frozen.
         cgroups.freeze(host.name, False)
         return
+    cgroups.kill(host.name)
     overlay.mount(paths.host(host.name), chain)
     network.create_bridge()
     network.connect(host)

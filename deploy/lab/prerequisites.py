@@ -18,7 +18,6 @@ _PROGRAMS = {
     "ssh": "openssh-client",
     "ssh-keygen": "openssh-client",
     "unshare": "util-linux",
-    "setpriv": "util-linux",
     "mount": "mount",
     "chroot": "coreutils",
 }
