@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeVar
 
 from temporalio.client import (
     Client,
+    WorkflowExecution,
     WorkflowExecutionStatus,
     WorkflowQueryFailedError,
     WorkflowQueryRejectedError,
@@ -23,7 +24,7 @@ from model.base import Record
 from model.spec import UpgradeRequest
 from model.status import Event, Report, UpgradeStatus
 from workers.connect import Unreachable, connect
-from workflows.names import TASK_QUEUE, lock_id
+from workflows.names import STATE_KEY, TASK_QUEUE, lock_id
 
 WORKFLOW = "RollingUpgrade"
 _QUERY_TIME = timedelta(seconds=5)
@@ -122,9 +123,8 @@ class Runs:
         with _explained("list"):
             found = self.client.list_workflows(f"WorkflowType = '{WORKFLOW}'", limit=limit, rpc_timeout=_QUERY_TIME)
             async for run in found:
-                state = run.status.name.lower() if run.status else "unknown"
                 ended = run.close_time.isoformat() if run.close_time else None
-                lines.append(RunLine(run.id, state, run.start_time.isoformat(), ended))
+                lines.append(RunLine(run.id, _state(run), run.start_time.isoformat(), ended))
         return lines
 
     async def newest(self) -> str:
@@ -139,6 +139,13 @@ class Runs:
                 name, result_type=kind, rpc_timeout=_QUERY_TIME
             )
             return answer
+
+
+def _state(run: WorkflowExecution) -> str:
+    """Return a run's own word for its state; Temporal's, where the run was ended from outside."""
+    by_itself = (WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.COMPLETED, WorkflowExecutionStatus.FAILED)
+    own = run.typed_search_attributes.get(STATE_KEY) if run.status in by_itself else None
+    return own or (run.status.name.lower() if run.status else "unknown")
 
 
 @asynccontextmanager

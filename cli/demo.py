@@ -82,24 +82,28 @@ async def _show_plan(request: UpgradeRequest) -> None:
 
 @asynccontextmanager
 async def _temporal() -> AsyncIterator[Runs]:
-    """Take the Temporal that answers; where none does, run ``stackroll dev`` for as long as the demo lasts."""
-    try:
-        async with open_runs() as runs:
-            say("a Temporal answers already; it is used as it is")
-            yield runs
-            return
-    except NoAnswerError:
-        pass
-    log = state_folder() / "dev.log"
+    """Run ``stackroll dev`` for as long as the demo lasts; beside a Temporal that answers already, only a worker."""
+    command = "worker" if await _answers() else "dev"
+    log = state_folder() / f"{command}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as file:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "cli.main", "dev", stdout=file, stderr=file, start_new_session=True
+            sys.executable, "-m", "cli.main", command, stdout=file, stderr=file, start_new_session=True
         )
     try:
-        yield await _answering(process, log)
+        runs = await _answering(process, log)
+        say(f"`stackroll {command}` runs (log: {log})")
+        yield runs
     finally:
         await _end(process)
+
+
+async def _answers() -> bool:
+    try:
+        async with open_runs():
+            return True
+    except NoAnswerError:
+        return False
 
 
 async def _answering(process: asyncio.subprocess.Process, log: Path) -> Runs:
@@ -109,11 +113,10 @@ async def _answering(process: asyncio.subprocess.Process, log: Path) -> Runs:
     while process.returncode is None and loop.time() < until:
         try:
             async with open_runs() as runs:
-                say(f"`stackroll dev` runs (log: {log})")
                 return runs
         except NoAnswerError:
             await asyncio.sleep(0.5)
-    raise CliError(f"`stackroll dev` did not come up; its last words ({log}):\n{_tail(log)}")
+    raise CliError(f"Temporal and its worker did not come up; their last words ({log}):\n{_tail(log)}")
 
 
 def _tail(log: Path) -> str:

@@ -1,5 +1,7 @@
 """``stackroll``: the command line."""
 
+import contextlib
+import os
 import sys
 
 import typer
@@ -22,17 +24,30 @@ orders.register(app)
 serve.register(app)
 
 
-def main() -> None:
-    """Run the command line; what goes wrong is one message, not a traceback."""
+def run() -> int:
+    """Run the command line and return its exit status; what goes wrong is one message, not a traceback."""
     try:
         app()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else Exit.ERROR
     except BadInputError as error:
         for problem in error.problems:
             err.print(str(problem), markup=False)
-        sys.exit(Exit.BAD_INPUT)
+        return Exit.BAD_INPUT
     except CliError as error:
         err.print(f"stackroll: {error}", markup=False)
-        sys.exit(error.status)
+        return error.status
+    return Exit.OK
+
+
+def main() -> None:
+    """Run the command line as a process."""
+    status = run()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):
+            stream.flush()
+    # The threads of Temporal's SDK may still call into Python while the interpreter is taken down, and abort it then.
+    os._exit(status)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Before anything changes: check, plan, render, schema."""
 
 import json
+import logging
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -96,11 +97,13 @@ def schema(which: Annotated[Literal["spec", "cloud"], typer.Argument(help="upgra
 async def read(request: UpgradeRequest) -> Facts:
     """Read what the plan and the checks need of the cloud."""
     # Imported here: the OpenStack and SSH clients take a second to load, which no other command needs.
-    from activities.facts import read_facts  # noqa: PLC0415
-
     from activities.errors import StackrollError  # noqa: PLC0415
+    from activities.facts import read_facts  # noqa: PLC0415
     from activities.ssh import Hosts  # noqa: PLC0415
 
+    # What they would log is in the findings, in better words.
+    for name in ("keystoneauth", "openstack", "asyncssh"):
+        logging.getLogger(name).addHandler(logging.NullHandler())
     hosts = Hosts()
     try:
         with err.status(f"reading {escape(request.inventory.cloud)}"):
@@ -117,14 +120,12 @@ async def _findings(request: UpgradeRequest) -> tuple[Finding, ...]:
 
 
 def _print_findings(findings: tuple[Finding, ...], request: UpgradeRequest) -> None:
-    if findings:
-        table = Table(show_edge=False, pad_edge=False, header_style="bold")
-        for column in ("", "where", "problem", "what to do"):
-            table.add_column(column, overflow="fold")
-        for finding in sorted(findings, key=lambda f: f.severity):
-            mark = Text(finding.severity, style=_SEVERITY_STYLES.get(finding.severity, ""))
-            table.add_row(mark, Text(finding.subject), Text(finding.problem), Text(finding.remedy))
-        out.print(table)
+    table = Table.grid(padding=(0, 2), pad_edge=False)
+    for finding in sorted(findings, key=lambda f: f.severity):
+        style = _SEVERITY_STYLES.get(finding.severity, "")
+        text = Text.assemble((f"{finding.subject}: ", "bold"), finding.problem, (f"\n→ {finding.remedy}", "dim"))
+        table.add_row(Text(finding.severity, style=style), text)
+    out.print(table)
     errors = sum(finding.severity == "error" for finding in findings)
     route = f"{request.inventory.cloud} from {request.inventory.release} to {request.spec.to}"
     warnings = count(len(findings) - errors, "warning")

@@ -14,7 +14,7 @@ import pytest_asyncio
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from cli.main import main
+from cli.main import run
 from tests.cli.cloud import CLOUD, UPGRADE, write_files
 from tests.workflows.conftest import temporal  # noqa: F401 - a fixture
 from tests.workflows.fake_cloud import FakeCloud
@@ -35,14 +35,11 @@ Stackroll = Callable[..., Coroutine[None, None, Ran]]
 
 def run_main(*words: str) -> Ran:
     """Run the command line as a process would."""
-    out, err, status = io.StringIO(), io.StringIO(), 0
+    out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         patch.setattr(sys, "argv", ["stackroll", *words])
         patch.setenv("COLUMNS", "120")
-        try:
-            main()
-        except SystemExit as end:
-            status = end.code if isinstance(end.code, int) else 1
+        status = run()
     return Ran(status, out.getvalue(), err.getvalue())
 
 
