@@ -8,6 +8,7 @@ from temporalio.client import Client
 
 from cli.errors import Exit
 from model.status import RunState, UpgradeStatus
+from model.work import Finding
 from tests.cli.conftest import Stackroll, run_main
 from tests.workflows.fake_cloud import FakeCloud, Run
 
@@ -95,6 +96,16 @@ async def test_orders_about_a_failed_step(
     assert watched.status == Exit.UNFINISHED
     assert "is not wholly at 2026.2" in watched.out
     assert "lunch" in watched.out
+
+
+async def test_a_cloud_that_is_not_ready_is_refused(stackroll: Stackroll, fake_cloud: FakeCloud, upgrade: Path) -> None:
+    problem = {"severity": "error", "subject": "ctl1", "problem": "the disk is full", "remedy": "make room"}
+    fake_cloud.findings = (Finding.model_validate(problem),)
+    ran = await stackroll("start", str(upgrade), "--approve", "--wait")
+    assert ran.status == Exit.REFUSED
+    assert "the upgrade was refused" in ran.out
+    assert "the disk is full" in ran.out
+    assert fake_cloud.calls == []
 
 
 async def test_unknown_runs(stackroll: Stackroll) -> None:
