@@ -32,7 +32,7 @@ from model.inventory import Inventory
 STATE_DIR = "/var/lib/stackroll/jobs"
 WAIT_PER_CALL = 10.0
 RECONNECT_EVERY = 1.0
-# How much longer the worker waits than the host lets the job run: for the result of a job that was just stopped.
+# A job that is told to end at its time limit may take 30 s for it.
 GRACE = 40.0
 TIMED_OUT = 124
 
@@ -82,6 +82,7 @@ async def run_job(
     script: str,
     *,
     timeout: float,  # noqa: ASYNC109 - the limit of the job on its host, which outlives this call
+    grace: float = GRACE,
     heartbeat: Callable[[str], None] = lambda _: None,
     group: str | None = None,
 ) -> JobResult:
@@ -94,6 +95,7 @@ async def run_job(
         key: the idempotency key; the same key is started at most once on a host.
         script: a POSIX shell script, run as root from ``/``.
         timeout: the most seconds that the job may run; the host itself stops it then.
+        grace: how much longer this call waits, for the result of a job that was just stopped.
         heartbeat: told what the job is doing.
         group: jobs of the same group never run at the same time on a host; by default the key's own.
 
@@ -102,7 +104,7 @@ async def run_job(
         Unreachable: the host could not be asked within the time, and it is not known to have begun the job.
         StepFailed: the job could not be started.
     """
-    job = _Job(hosts, inventory, host, key, group or key, script, timeout)
+    job = _Job(hosts, inventory, host, key, group or key, script, timeout, grace)
     return await job.result(heartbeat)
 
 
@@ -126,10 +128,11 @@ class _Job:
     group: str
     script: str
     limit: float
+    grace: float
 
     def __post_init__(self) -> None:
         self.name, self.unit_prefix = job_name(self.group, self.key), _group_name(self.group)
-        self._deadline = time.monotonic() + self.limit + GRACE
+        self._deadline = time.monotonic() + self.limit + self.grace
         self._begun = False
 
     async def result(self, heartbeat: Callable[[str], None]) -> JobResult:

@@ -6,6 +6,7 @@ dead, the command is sent again on a fresh one. Whatever changes a host goes thr
 
 import asyncio
 import shlex
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ KEEPALIVE_INTERVAL = 5
 KEEPALIVE_COUNT = 3
 # sshd refuses the eleventh session on one connection by default (MaxSessions 10).
 SESSIONS_PER_CONNECTION = 8
+# Beyond this many, the connection that has been idle longest makes room: fleets are bigger than a process's files.
+MAX_CONNECTIONS = 256
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Completed:
     stderr: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class _Login:
     """Everything that distinguishes one connection from another."""
 
@@ -54,6 +57,8 @@ class _Line:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     sessions: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(SESSIONS_PER_CONNECTION))
     connection: Any = None
+    users: int = 0
+    used: float = 0.0
 
 
 class Hosts:
@@ -82,14 +87,16 @@ class Hosts:
         """
         login = _login(inventory, host)
         line = self._lines.setdefault(login, _Line())
-        async with line.sessions:
-            try:
-                async with asyncio.timeout(timeout + self._connect_timeout):
-                    done = await self._run(login, line, command, timeout, input)
-            except TimeoutError:
-                raise Unreachable(
-                    f"no result within {timeout:g} s", host=host, command=command, remedy="see whether the host hangs"
-                ) from None
+        line.users += 1
+        try:
+            async with line.sessions, asyncio.timeout(timeout + self._connect_timeout):
+                done = await self._run(login, line, command, timeout, input)
+        except TimeoutError:
+            raise Unreachable(
+                f"no result within {timeout:g} s", host=host, command=command, remedy="see whether the host hangs"
+            ) from None
+        finally:
+            line.users, line.used = line.users - 1, time.monotonic()
         _check_sudo(login, done)
         if check and done.status != 0:
             raise StepFailed(
@@ -145,8 +152,15 @@ class Hosts:
         async with line.lock:
             if line.connection is not None and not line.connection.is_closed():
                 return line.connection, False
+            self._make_room()
             line.connection = await self._connect(login)
             return line.connection, True
+
+    def _make_room(self) -> None:
+        opened = [(login, line) for login, line in self._lines.items() if line.connection is not None]
+        idle = sorted((line.used, login) for login, line in opened if not line.users)
+        for _, login in idle[: max(0, len(opened) + 1 - MAX_CONNECTIONS)]:
+            self._lines.pop(login).connection.close()
 
     async def _connect(self, login: _Login) -> Any:
         _check_files(login)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from activities.context import Toolbox, progress, remaining, wait_for
 from activities.errors import StepFailed
-from activities.jobs import JobResult, run_job
+from activities.jobs import GRACE, JobResult, run_job
 from activities.running import UnitState, read_units
 from activities.units import units_of
 from model.work import Work
@@ -23,13 +23,16 @@ class Hand:
         """Run a script as the job of this part of the step, on the step's target unless another host is named."""
         work = self.work
         progress(f"{part} on {host or work.target}")
+        left = remaining(work)
+        grace = min(GRACE, left / 2)
         return await run_job(
             self.tools.hosts,
             work.inventory,
             host or work.target,
             f"{work.key}/{part}",
             script,
-            timeout=remaining(work),
+            timeout=left - grace,
+            grace=grace,
             heartbeat=progress,
             # All tries of a step, forth and back: no two of them may run on a host at the same time.
             group=f"{work.upgrade}/{work.step}",

@@ -4,7 +4,7 @@ from typing import Protocol
 
 from activities.registry import Registry
 from model.base import Record
-from model.inventory import Inventory, LoadBalancer
+from model.inventory import Inventory
 
 
 class Server(Record):
@@ -74,6 +74,3 @@ registry: Registry[Balancer] = Registry(__name__, "balancer")
 def balancer_of(inventory: Inventory) -> Balancer:
     """Return the balancer adapter of a cloud."""
     return registry.make(inventory.load_balancer.adapter, inventory.load_balancer)
-
-
-__all__ = ["Balancer", "LoadBalancer", "Server", "Session", "balancer_of", "registry"]

@@ -45,9 +45,12 @@ async def run(
     key: str = KEY,
     heartbeat: Callable[[str], None] = lambda _: None,
     limit: float = 30,
+    grace: float = 20,
     group: str | None = None,
 ) -> JobResult:
-    return await run_job(hosts, site.inventory, "ctl1", key, script, timeout=limit, heartbeat=heartbeat, group=group)
+    return await run_job(
+        hosts, site.inventory, "ctl1", key, script, timeout=limit, grace=grace, heartbeat=heartbeat, group=group
+    )
 
 
 def runs(site: Site) -> int:
@@ -181,17 +184,15 @@ async def test_without_systemd_it_says_so(site: Site, hosts: Hosts) -> None:
 
 
 async def test_a_host_that_stays_away_is_unreachable(site: Site, hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("activities.jobs.GRACE", 0.0)
     await site.host.stop()
     with pytest.raises(Unreachable):
-        await run(site, hosts, "true", limit=0.1)
+        await run(site, hosts, "true", limit=0.1, grace=0)
 
 
 async def test_a_host_that_stays_away_after_the_start_leaves_the_outcome_unknown(
-    site: Site, hosts: Hosts, gate: Gate, monkeypatch: pytest.MonkeyPatch
+    site: Site, hosts: Hosts, gate: Gate
 ) -> None:
-    monkeypatch.setattr("activities.jobs.GRACE", 0.0)
-    waiting = asyncio.create_task(run(site, hosts, GATED, heartbeat=gate.heartbeat, limit=2))
+    waiting = asyncio.create_task(run(site, hosts, GATED, heartbeat=gate.heartbeat, limit=1, grace=0.2))
     await gate.begun.wait()
     await site.host.stop()
     with pytest.raises(OutcomeUnknown, match="has not answered since"):

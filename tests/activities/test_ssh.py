@@ -39,6 +39,16 @@ async def test_one_connection_serves_many_commands(site: Site, hosts: Hosts) -> 
     assert len(site.host.connections) == 1
 
 
+async def test_idle_connections_make_room(site: Site, hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("activities.ssh.MAX_CONNECTIONS", 2)
+    (site.root / "bin" / "sudo").write_text('#!/bin/sh\nshift 2\nexec "$@"\n')
+    (site.root / "bin" / "sudo").chmod(0o755)
+    for user in ("root", "one", "two", "three", "root"):
+        site.user = user
+        assert (await hosts.run(site.inventory, "ctl1", "echo here")).stdout == "here\n"
+        assert len(hosts._lines) <= 2
+
+
 async def test_a_lost_connection_is_opened_again(site: Site, hosts: Hosts) -> None:
     await hosts.run(site.inventory, "ctl1", "true")
     site.host.drop()
