@@ -19,9 +19,13 @@ class GroupRequest(Record):
 
 
 class GroupResult(Record):
-    """What came of a child: the state of each of its steps; ``failed`` names the step that failed, if any."""
+    """What came of a child: the state of each of its steps, and how often each and its compensation was tried.
+
+    ``failed`` names the step that failed, if any.
+    """
 
     steps: tuple[StepStatus, ...]
+    tries: dict[str, int] = {}
     failed: str | None = None
     stopped: bool = False
 

@@ -14,7 +14,7 @@ with workflow.unsafe.imports_passed_through():
     from model.plan import Step
     from model.status import StepState
     from workflows import names
-    from workflows.executor import StepError, StoppedError
+    from workflows.executor import UNDO, StepError, StoppedError
     from workflows.group import workflow_of
     from workflows.ledger import Ledger
 
@@ -38,9 +38,10 @@ class Children:
         Raises:
             StepError: when a step failed; StoppedError when the run stops.
         """
+        request = self._request(group, steps, inventory)
         handle = await workflow.start_child_workflow(
             workflow_of(steps).__name__,
-            self._request(group, steps, inventory),
+            request,
             result_type=GroupResult,
             id=names.child_id(self._ledger.upgrade, group),
             static_summary=f"{group} of {inventory.cloud}",
@@ -54,8 +55,9 @@ class Children:
         finally:
             del self._handles[group]
         for status in result.steps:
-            self._ledger.put(status)
-            self._tries[status.id] = max(self._tries.get(status.id, 0), status.tries)
+            if status.id not in request.passed:
+                self._ledger.put(status)
+        self._tries |= result.tries
         if result.stopped:
             raise StoppedError(group)
         if result.failed:
@@ -74,7 +76,7 @@ class Children:
             steps=steps,
             inventory=inventory.narrowed(*(step.target for step in steps)),
             passed=tuple(id_ for id_, state in states.items() if state in _PASSED),
-            tries={step.id: self._tries[step.id] for step in steps if step.id in self._tries},
+            tries={key: count for key, count in self._tries.items() if key.removesuffix(UNDO) in states},
             paused=self._ledger.paused,
         )
 

@@ -51,7 +51,7 @@ class Controlled:
         if ledger.ended or machine is None:
             return
         # A group whose step has failed is first taken back; only then is there something to decide.
-        ledger.undecided = set(machine.in_state(NodeState.FAILED))
+        ledger.undecided = set() if machine.stopping else set(machine.in_state(NodeState.FAILED))
         if machine.stopping:
             ledger.state = RunState.STOPPING
         elif ledger.undecided:

@@ -15,6 +15,9 @@ with workflow.unsafe.imports_passed_through():
     from workflows.ledger import iso, pending
     from workflows.names import BACKOFF_SECONDS, STEP_FAILED, STEP_GRACE, STEP_RETRY
 
+# Marks the count of a step's compensation among the counts of tries.
+UNDO = "#undo"
+
 Report = Callable[[StepStatus], None]
 Results = Callable[[Step, StepResult], None]
 
@@ -76,9 +79,9 @@ class Executor:
             self.put(pending(step))
             raise
         except StepError as error:
-            self.put(_ended(running, StepState.FAILED, error=str(error)))
+            self.put(_ended(self.steps[step.id], StepState.FAILED, error=str(error)))
             raise
-        self.put(_ended(running, StepState.DONE, summary=summary))
+        self.put(_ended(self.steps[step.id], StepState.DONE, summary=summary))
 
     async def undo(self, step: Step) -> None:
         """Take back a step by its compensation.
@@ -115,22 +118,33 @@ class Executor:
 
     async def _call(self, step: Step, action: Action, *, undo: bool) -> StepResult:
         """Call the activity, again after a known failure as often as the step allows."""
-        key = f"{step.id}#undo" if undo else step.id
+        key = step.id + UNDO if undo else step.id
         for left in range(step.retries, -1, -1):
+            generation = self.tries.get(key, 0)
             try:
-                return await self._activity(step, action, undo=undo, generation=self.tries.get(key, 0))
+                result = await self._activity(step, action, undo=undo, generation=generation)
             except ActivityError as error:
                 if is_cancelled_exception(error):
                     raise
                 text, kind = _explain(error)
                 if kind is not None:
                     # The next try is a new one; after a timeout the job may still run, and the next try adopts it.
-                    self.tries[key] = self.tries.get(key, 0) + 1
+                    self.tries[key] = generation + 1
                 if kind != STEP_FAILED or left == 0:
                     raise StepError(text) from error
                 wait = BACKOFF_SECONDS * 2 ** (step.retries - left)
                 await workflow.sleep(timedelta(seconds=wait), summary=f"before another try: {step.title}")
+                self._another_try(step)
+            else:
+                # Done again after it was taken back, it is a new try, whose jobs have names of their own.
+                self.tries[key] = generation + 1
+                return result
         raise AssertionError("unreachable: the loop returns or raises")
+
+    def _another_try(self, step: Step) -> None:
+        status = self.steps[step.id]
+        if status.state is StepState.RUNNING:
+            self.put(status.model_copy(update={"tries": status.tries + 1}))
 
     async def _activity(self, step: Step, action: Action, *, undo: bool, generation: int) -> StepResult:
         compensation = step.undo if undo else None

@@ -46,6 +46,7 @@ class _Group:
         teller.cancel()
         return GroupResult(
             steps=tuple(self._executor.steps.values()),
+            tries=self._executor.tries,
             failed=failed[0] if failed else None,
             stopped=not failed and not self._machine.finished,
         )

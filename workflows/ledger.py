@@ -97,8 +97,8 @@ class Ledger:
             Waiting(
                 what=f"a decision about {step.title}",
                 since=step.ended or self.started,
-                go_on=f"stackroll retry {self.upgrade} {step.id} | stackroll skip {self.upgrade} {step.id} | "
-                f"stackroll abort {self.upgrade}",
+                go_on=f"stackroll retry {self.upgrade} {step.id} | stackroll skip {self.upgrade} {step.id} "
+                f"--reason WHY | stackroll abort {self.upgrade} --reason WHY",
             )
             for step in failed
             if (step.group or step.id) in self.undecided

@@ -3,6 +3,7 @@
 from model.actions import DumpParams, GateParams, NoParams, SoakParams, VerifyCloudParams
 from model.base import Record
 from model.components import COMPONENTS, DATABASES
+from model.inventory import Role
 from model.plan import Action, Phase, Plan, Reversibility, Step, in_order
 from model.spec import Approval, UpgradeRequest
 from model.work import Facts
@@ -137,7 +138,9 @@ def _versions(context: Context, *, old: bool = False, schema: bool = False) -> V
     versions = {name: release.versions[name] for name in context.inventory.services}
     if old:
         # As it was read: a cloud may be at any version of its release.
-        versions = {c.service: context.old_version(c, context.control[0]) for c in COMPONENTS if c.service in versions}
+        first = context.control[0]
+        control = [c for c in COMPONENTS if c.role is Role.CONTROL and c.service in versions]
+        versions = {component.service: context.old_version(component, first) for component in control}
     return VerifyCloudParams(
         versions=versions,
         service_version=release.nova_service_version,

@@ -61,6 +61,7 @@ class RollingUpgrade(Controlled):
         workflow.upsert_search_attributes(
             [names.CLOUD_KEY.value_set(parsed.inventory.cloud), names.RELEASE_KEY.value_set(parsed.spec.to)]
         )
+        self.ledger.note(workflow.now(), "start", "run", f"to {parsed.spec.to}", parsed.by)
         lock = await self._lock(parsed)
         # Not try/finally: when a worker forgets a workflow it closes the coroutine, and nothing may be awaited then.
         try:

@@ -60,6 +60,7 @@ class FakeCloud:
     """Answers activities; fails or blocks where a test says so."""
 
     calls: list[str] = field(default_factory=list)
+    keys: set[str] = field(default_factory=set)
     running: set[str] = field(default_factory=set)
     most_at_once: dict[Action, int] = field(default_factory=dict)
     fail: dict[str, int] = field(default_factory=dict)
@@ -82,6 +83,8 @@ class FakeCloud:
     async def _run(self, work: Work) -> StepResult:
         name = call_name(work)
         self.calls.append(name)
+        assert work.key not in self.keys, f"{work.key} would adopt the jobs of an earlier try"
+        self.keys.add(work.key)
         self.running.add(name)
         self._tick()
         try:
@@ -146,7 +149,8 @@ class Run:
     handle: WorkflowHandle[Any, Any]
 
     async def status(self) -> UpgradeStatus:
-        return await self.handle.query("status", result_type=UpgradeStatus)
+        status: UpgradeStatus = await self.handle.query("status", result_type=UpgradeStatus)
+        return status
 
     async def until(self, *states: RunState) -> UpgradeStatus:
         """Wait until the run is in one of these states."""
