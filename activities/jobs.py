@@ -35,6 +35,7 @@ RECONNECT_EVERY = 1.0
 # A job that is told to end at its time limit may take 30 s for it.
 GRACE = 40.0
 TIMED_OUT = 124
+SLUG_LENGTH = 70
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,10 @@ class JobResult:
 
 def job_name(group: str, key: str) -> str:
     """Return the unit name of a job: readable, stable, and distinct for distinct keys."""
-    slug = re.sub(r"[^a-z0-9]+", "-", key.lower()).strip("-")[-60:].strip("-")
+    slug = re.sub(r"[^a-z0-9]+", "-", key.lower()).strip("-")
+    if len(slug) > SLUG_LENGTH:
+        # The end says which step it is; a word cut in half says nothing.
+        slug = slug[-SLUG_LENGTH:].partition("-")[2] or slug[-SLUG_LENGTH:]
     return f"{_group_name(group)}-{slug}-{_digest(key)}"
 
 

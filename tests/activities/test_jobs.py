@@ -206,4 +206,6 @@ def test_names_are_readable_stable_and_distinct() -> None:
     assert "compute-017-switch-do-0" in name
     assert name != job_name("u/s", "upgrade-1/compute.017/switch/do/0")
     assert len(job_name("g", "x" * 500)) < 120
+    assert "-x-compute-017-switch-do-0-" in job_name("g", f"{'long' * 20}-x/compute-017/switch/do/0")
+    assert "long" not in job_name("g", f"{'long' * 20}-x/compute-017/switch/do/0")
     assert name.split("-")[:2] == job_name("u/s", "other").split("-")[:2]
