@@ -135,7 +135,7 @@ def _cloud_step(
 
 def _versions(context: Context, *, old: bool = False, schema: bool = False) -> VerifyCloudParams:
     release = context.source if old else context.target
-    versions = {name: release.versions[name] for name in context.inventory.services}
+    versions: dict[str, str] = {name: release.versions[name] for name in context.inventory.services}
     if old:
         # As it was read: a cloud may be at any version of its release.
         first = context.control[0]
