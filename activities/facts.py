@@ -192,10 +192,7 @@ async def _orphans(
     inventory: Inventory, providers: dict[str, tuple[str, ...]], findings: list[Finding]
 ) -> list[Finding]:
     held = await asyncio.gather(
-        *(
-            _collect(openstack.allocations_on(inventory, *ids), "placement", findings, {})
-            for ids in providers.values()
-        )
+        *(_collect(openstack.allocations_on(inventory, *ids), "placement", findings, {}) for ids in providers.values())
     )
     guests = await _collect(openstack.guests(inventory), "nova", findings, ())
     migrations = await _collect(openstack.migrations(inventory), "nova", findings, ())
