@@ -1,7 +1,7 @@
 """glance: ``doc/source/admin/rollingupgrades.rst`` (expand, migrate; contract when no old node runs).
 
-``glance-status upgrade check`` is not asked: that of 33.0.0 reads ``enabled_backends`` without having registered it, and
-ends with status 255 on any cloud (``glance/cmd/status.py``, ``_check_sheepdog_store``).
+``glance-status upgrade check`` is not asked: that of 33.0.0 reads ``enabled_backends`` without having registered it,
+and ends with status 255 on any cloud (``glance/cmd/status.py``, ``_check_sheepdog_store``).
 """
 
 from model.plan import Reversibility
