@@ -1,6 +1,5 @@
 """The main job on real OpenStack, judged from outside."""
 
-import json
 import time
 from datetime import datetime
 from pathlib import Path
@@ -114,11 +113,7 @@ def _report_is_whole(dev: Dev) -> None:
 
 
 def _steps(dev: Dev) -> list[Any]:
-    answer = dev.temporal("workflow", "query", "-w", "U", "--type", "report", "-o", "json")
-    assert answer.returncode == 0, answer.stderr
-    result: Any = json.loads(answer.stdout)["queryResult"]
-    report = result[0] if isinstance(result, list) else result
-    steps: list[Any] = report["steps"]
+    steps: list[Any] = dev.query("U", "report")["steps"]
     return steps
 
 
