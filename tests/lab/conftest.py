@@ -83,7 +83,7 @@ class Dev:
 
         def condition(status: Any) -> bool:
             assert status["ended"] is None, status["message"]
-            return any(running["id"] == step for running in status["running"])
+            return any(running["id"] == step for running in status["running"] or ())
 
         return self.until(run, condition)
 
