@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable
 from enum import StrEnum
 from functools import cached_property
-from typing import Self
+from typing import Protocol, Self, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -183,18 +183,33 @@ class Plan(Record):
         return tuple(phase for phase in Phase if phase in present)
 
 
-def in_order(steps: Iterable[Step]) -> tuple[Step, ...]:
-    """Return the steps so that each comes after its needs; ties keep the given order.
+class Needing(Protocol):
+    """Something with an id that comes after what it needs: a step, a node."""
+
+    @property
+    def id(self) -> str:
+        """Unique among its like."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The ids of what comes before it."""
+
+
+_Item = TypeVar("_Item", bound=Needing)
+
+
+def in_order(items: Iterable[_Item]) -> tuple[_Item, ...]:
+    """Return the items so that each comes after its needs; ties keep the given order.
 
     Raises:
-        PlanError: when the needs form a cycle or name a step that is not there.
+        PlanError: when the needs form a cycle or name an item that is not there.
     """
-    waiting = {step.id: step for step in steps}
-    done: dict[str, Step] = {}
+    waiting = {item.id: item for item in items}
+    done: dict[str, _Item] = {}
     while waiting:
-        ready = [step for step in waiting.values() if all(need in done for need in step.needs)]
+        ready = [item for item in waiting.values() if all(need in done for need in item.needs)]
         if not ready:
-            raise PlanError(f"these steps wait for each other or for a missing one: {', '.join(waiting)}")
-        for step in ready:
-            done[step.id] = waiting.pop(step.id)
+            raise PlanError(f"these wait for each other or for a missing one: {', '.join(waiting)}")
+        for item in ready:
+            done[item.id] = waiting.pop(item.id)
     return tuple(done.values())

@@ -5,13 +5,14 @@ An ``error`` refuses the upgrade; a ``warning`` is shown with the plan.
 
 from collections.abc import Iterable, Mapping
 from itertools import groupby
+from typing import NamedTuple
 
 from model.capacity import Shortage, find_shortages
 from model.components import COMPUTE_UNIT, components_on
 from model.drain import find_obstacle
 from model.inventory import Role
 from model.nova import AWAITS_CONFIRMATION, Migration, is_settled
-from model.releases import find_release
+from model.releases import RELEASES, Release, find_release
 from model.spec import UpgradeRequest
 from model.work import Facts, Finding, GuestFacts, ServiceRecord
 
@@ -43,29 +44,62 @@ def _warning(subject: str, problem: str, remedy: str) -> Finding:
     return Finding(severity="warning", subject=subject, problem=problem, remedy=remedy)
 
 
+class _Unit(NamedTuple):
+    """A unit on a host, as it was found."""
+
+    name: str
+    service: str
+    host: str
+    running: str | None
+
+
 def _versions(facts: Facts, request: UpgradeRequest) -> Iterable[Finding]:
     """Every unit runs, and from the source release: a cloud that is mixed before is mixed after."""
     inventory = request.inventory
     source, target = find_release(inventory.release), find_release(request.spec.to)
-    for host, found in facts.hosts.items():
-        for component in components_on(inventory, host):
-            want, running = source.versions[component.service], found.running.get(component.unit)
-            subject = f"{component.unit} on {host}"
-            if running is None:
-                yield _error(subject, "is not running", f"start it: `systemctl start {component.unit}` on {host}")
-            elif running == target.versions[component.service] != want:
-                yield _error(
-                    subject,
-                    f"already runs {running}, the version of {target.id}",
-                    f"if the whole cloud does, set release: {target.id} in the inventory; if an earlier upgrade was "
-                    f"stopped half-way, finish it or bring the host back to {want}",
-                )
-            elif running.split(".")[0] != want.split(".")[0]:
-                yield _error(
-                    subject,
-                    f"runs {running}, but {source.id} is {want}",
-                    f"correct release in the inventory, or bring {host} to {want}",
-                )
+    units = [
+        _Unit(component.unit, component.service, host, found.running.get(component.unit))
+        for host, found in facts.hosts.items()
+        for component in components_on(inventory, host)
+    ]
+    whole = next((release for release in RELEASES.values() if all(_runs(unit, release) for unit in units)), source)
+    if units and whole is not source:
+        yield _error(
+            "release",
+            f"is {source.id} in the inventory, but the whole cloud already runs {whole.id}"
+            + (", the target" if whole is target else ""),
+            f"set release: {whole.id} in the inventory" + (", and a later target" if whole is target else ""),
+        )
+        return
+    for (name, running), same in _alike(units):
+        subject, service = f"{name} on {_names(unit.host for unit in same)}", same[0].service
+        want = source.versions[service]
+        if running is None:
+            yield _error(subject, "is not running", f"start it: `systemctl start {name}`")
+        elif running == target.versions[service] != want:
+            yield _error(
+                subject,
+                f"already runs {running}, the version of {target.id}",
+                f"if an earlier upgrade was stopped half-way, finish it or bring this back to {want}",
+            )
+        elif not _runs(same[0], source):
+            yield _error(
+                subject,
+                f"runs {running}, but {source.id} is {want}",
+                f"correct release in the inventory, or bring this to {want}",
+            )
+
+
+def _runs(unit: _Unit, release: Release) -> bool:
+    return unit.running is not None and unit.running.split(".")[0] == release.versions[unit.service].split(".")[0]
+
+
+def _alike(units: list[_Unit]) -> Iterable[tuple[tuple[str, str | None], list[_Unit]]]:
+    """What is the same on several hosts is told once."""
+    groups: dict[tuple[str, str | None], list[_Unit]] = {}
+    for unit in units:
+        groups.setdefault((unit.name, unit.running), []).append(unit)
+    return groups.items()
 
 
 def _disk(facts: Facts, request: UpgradeRequest) -> Iterable[Finding]:

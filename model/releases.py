@@ -87,9 +87,7 @@ def check_step(source_id: str, target_id: str) -> None:
     if distance == 0:
         raise UnsupportedStepError(f"the cloud is at {source.id} already; choose a later release as the target")
     if distance < 0:
-        raise UnsupportedStepError(
-            f"{source.id} to {target.id} goes backwards; use `stackroll rollback` to go back to an earlier release"
-        )
+        raise UnsupportedStepError(f"{source.id} to {target.id} goes backwards; choose a later release as the target")
     way = " to ".join(order[order.index(source.id) : order.index(target.id) + 1])
     raise UnsupportedStepError(
         f"{source.id} to {target.id} skips {distance - 1} release(s), and a rolling upgrade runs both releases side by "

@@ -44,7 +44,7 @@ class Children:
             request,
             result_type=GroupResult,
             id=names.child_id(self._ledger.upgrade, group),
-            static_summary=f"{group} of {inventory.cloud}",
+            static_summary=f"{group.replace('/', ' ')}: {self._ledger.source} to {self._ledger.target}",
         )
         self._handles[group] = handle
         self._tell_what_came_meanwhile(group)

@@ -63,7 +63,9 @@ class Controlled:
         else:
             ledger.state = RunState.RUNNING
 
-    @workflow.signal(name="pause", description="Let running steps finish and start none. Payload: by, reason.")
+    @workflow.signal(
+        name="pause", description='Let running steps finish and start none. Payload: {"by": "you", "reason": "why"}'
+    )
     def pause(self, who: Who) -> None:
         """Hold every host at its next step boundary."""
         self.ledger.paused = True
@@ -73,7 +75,7 @@ class Controlled:
         self.tell_children("pause", who)
         self.changed()
 
-    @workflow.signal(name="resume", description="Go on after a pause. Payload: by, reason.")
+    @workflow.signal(name="resume", description='Go on after a pause. Payload: {"by": "you", "reason": "why"}')
     def resume(self, who: Who) -> None:
         """Go on."""
         self.ledger.paused = False
@@ -85,7 +87,7 @@ class Controlled:
 
     @workflow.signal(
         name="abort",
-        description="Let running steps finish, put unfinished hosts back, and end. Payload: by, reason, mode (stop).",
+        description='End: running steps finish, unfinished hosts are put back. Payload: {"by": "you", "reason": "why"}',
     )
     def abort(self, order: Abort) -> None:
         """End the run after what runs."""
@@ -107,7 +109,10 @@ class Controlled:
         self.tell_children("abort", order)
         self.changed()
 
-    @workflow.update(name="approve", description="Open a gate. Payload: by, gate (plan, data, commit), plan_hash.")
+    @workflow.update(
+        name="approve",
+        description='Open a gate: plan, data or commit. Payload: {"by": "you", "gate": "commit"}',
+    )
     def approve(self, approval: Approve) -> str:
         """Open a gate."""
         event = self.ledger.note(workflow.now(), "approve", approval.gate, f"plan {self._hash}", approval.by)
@@ -131,7 +136,10 @@ class Controlled:
     def _hash(self) -> str:
         return self.ledger.plan.hash if self.ledger.plan else ""
 
-    @workflow.update(name="retry", description="Run a failed step again. Payload: by, step, reason.")
+    @workflow.update(
+        name="retry",
+        description='Run a failed step again. Payload: {"by": "you", "step": "cmp1/drain", "reason": "why"}',
+    )
     def retry(self, order: StepOrder) -> str:
         """Run a failed step again."""
         self._note_order("retry", order)
@@ -143,7 +151,9 @@ class Controlled:
     def _may_retry(self, order: StepOrder) -> None:
         self._must_be_failed(order)
 
-    @workflow.update(name="skip", description="Go on without a failed step. Payload: by, step, reason.")
+    @workflow.update(
+        name="skip", description="Go on without a failed step; the run then cannot succeed. Payload as for retry"
+    )
     def skip(self, order: StepOrder) -> str:
         """Go on without a failed step."""
         self._note_order("skip", order)
@@ -182,7 +192,9 @@ class Controlled:
     def _note_order(self, kind: str, order: StepOrder) -> None:
         self.ledger.note(workflow.now(), kind, order.step, order.reason, order.by)
 
-    @workflow.signal(name="step_report", description="From this run's own children: a step has changed its state.")
+    @workflow.signal(
+        name="step_report", description="Not for you: this run's own children tell that a step has changed its state."
+    )
     def step_report(self, status: StepStatus) -> None:
         """Take a child's report."""
         self.take(status)

@@ -14,6 +14,7 @@ with workflow.unsafe.imports_passed_through():
     from model.plan import Step
     from model.status import StepState, StepStatus
     from workflows.dag import Machine, NodeState, compensation
+    from workflows.details import group_details
     from workflows.executor import Executor
     from workflows.ledger import pending
     from workflows.nodes import group_nodes
@@ -70,6 +71,12 @@ class _Group:
 
     def _tell_root(self, status: StepStatus) -> None:
         self._outbox.append(status)
+        self._show()
+
+    def _show(self) -> None:
+        """Bring the web UI's table up to date."""
+        steps = tuple(self._executor.steps.values())
+        workflow.set_current_details(group_details(self._request.upgrade, steps, paused=self._machine.paused))
 
     async def _tell(self) -> None:
         """Signal every change to the root, in order."""
@@ -84,19 +91,26 @@ class _Group:
         """Return what this child is doing."""
         return GroupStatus(paused=self._machine.paused, steps=tuple(self._executor.steps.values()))
 
-    @workflow.signal(name="pause", description="Let the running step finish and start no other.")
+    @workflow.signal(
+        name="pause", description="From the run, to which orders go. Let the running step finish and start no other."
+    )
     def pause(self, who: Who) -> None:
         """Hold at the next step boundary."""
         del who
         self._machine.paused = True
+        self._show()
 
-    @workflow.signal(name="resume", description="Go on after a pause.")
+    @workflow.signal(name="resume", description="From the run, to which orders go. Go on after a pause.")
     def resume(self, who: Who) -> None:
         """Go on."""
         del who
         self._machine.paused = False
+        self._show()
 
-    @workflow.signal(name="abort", description="End after the running step; an unfinished host is put back.")
+    @workflow.signal(
+        name="abort",
+        description="From the run, to which orders go. End after the running step; an unfinished host is put back.",
+    )
     def abort(self, order: Abort) -> None:
         """End after what runs."""
         del order

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from model.plan import Plan, Step
+from model.plan import Plan, Step, in_order
 from workflows.dag import Node
 
 
@@ -19,22 +19,10 @@ def root_nodes(plan: Plan) -> tuple[Node, ...]:
         mine = needs.setdefault(node, {})
         limit.setdefault(node, step.limit)
         mine.update({owner[need]: None for need in step.needs if owner[need] != node})
-    return _sorted([Node(id_, tuple(mine), limit[id_]) for id_, mine in needs.items()])
+    return in_order(Node(id_, tuple(mine), limit[id_]) for id_, mine in needs.items())
 
 
 def group_nodes(steps: Sequence[Step]) -> tuple[Node, ...]:
     """Return a group's own graph; needs outside the group have passed when the group starts."""
     inside = {step.id for step in steps}
     return tuple(Node(step.id, tuple(need for need in step.needs if need in inside)) for step in steps)
-
-
-def _sorted(nodes: Sequence[Node]) -> tuple[Node, ...]:
-    waiting = {node.id: node for node in nodes}
-    done: dict[str, Node] = {}
-    while waiting:
-        ready = [node for node in waiting.values() if all(need in done for need in node.needs)]
-        if not ready:
-            raise ValueError(f"groups wait for each other: {', '.join(waiting)}")
-        for node in ready:
-            done[node.id] = waiting.pop(node.id)
-    return tuple(done.values())

@@ -121,17 +121,18 @@ class RollingUpgrade(Controlled):
             raise self._refusal(str(error.cause or error)) from error
         findings = (*facts.findings, *judge(facts, request))
         for finding in findings:
-            self.ledger.note(workflow.now(), finding.severity, finding.subject, _sentence(finding))
+            self.ledger.note(workflow.now(), finding.severity, finding.subject, _reason(finding))
         if errors := [finding for finding in findings if finding.severity == "error"]:
-            raise self._refusal("; ".join(map(_sentence, errors)))
+            raise self._refusal("; ".join(f"{error.subject}: {_reason(error)}" for error in errors), told=True)
         plan = make_plan(request, facts)
         self.ledger.begin(plan)
         self.ledger.note(workflow.now(), "plan", plan.hash, f"{len(plan.steps)} steps")
         return plan
 
-    def _refusal(self, reasons: str) -> ApplicationError:
+    def _refusal(self, reasons: str, *, told: bool = False) -> ApplicationError:
+        """End the run; reasons that the record has already are not told there again."""
         self.ledger.message = f"refused, nothing was changed: {reasons}"
-        self._end(RunState.REFUSED)
+        self._end(RunState.REFUSED, "nothing was changed" if told else "")
         return ApplicationError(self.ledger.message, type="Refused", non_retryable=True)
 
     # The walk
@@ -244,10 +245,10 @@ class RollingUpgrade(Controlled):
             ledger.message = f"{ledger.message}; the upgrade is not complete, and {ledger.cloud} may be mixed"
         self._end(RunState.COMPLETED if finished and not self.skipped else RunState.STOPPED)
 
-    def _end(self, state: RunState) -> None:
+    def _end(self, state: RunState, text: str = "") -> None:
         self.ledger.state = state
         self.ledger.ended = iso(workflow.now())
-        self.ledger.note(workflow.now(), state.value, "run", self.ledger.message)
+        self.ledger.note(workflow.now(), state.value, "run", text or self.ledger.message)
         workflow.upsert_search_attributes([names.STATE_KEY.value_set(state.value)])
         self.changed()
 
@@ -294,5 +295,5 @@ def _headline(request: Any) -> tuple[str, str, str]:
     return str(known.get("cloud", "?")), str(known.get("release", "?")), str(wanted.get("to", "?"))
 
 
-def _sentence(finding: Finding) -> str:
-    return f"{finding.subject}: {finding.problem} ({finding.remedy})"
+def _reason(finding: Finding) -> str:
+    return f"{finding.problem} ({finding.remedy})"
