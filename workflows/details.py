@@ -1,6 +1,6 @@
 """The Markdown that the web UI shows of a run and of its children: small tables, and what is waited for.
 
-The web UI draws tables without room between the columns, so every cell but the first begins with a wide space.
+The web UI draws tables without room between the columns, so every cell but the first begins with room of its own.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ _MOST_LINES_SHOWN = 20
 _MOST_HOSTS_SHOWN = 20
 _MOST_CHARACTERS_SHOWN = 1_000
 _MOST_CHARACTERS = 15_000  # the server refuses more than 20,000 bytes
-_ROOM = "\u2003"
+_ROOM = "\u00a0\u00a0"  # a line may not be broken after it
 
 
 def current_details(status: UpgradeStatus) -> str:

@@ -1,0 +1,146 @@
+"""Record the histories that ``test_replay`` replays, from runs against the fake cloud on a server of their own.
+
+    .venv/bin/python -m tests.workflows.record_histories
+
+They are histories of runs by the present code: record them anew when a workflow is changed in a way that running
+upgrades cannot survive, and never to make the test pass without knowing why it failed.
+"""
+
+import asyncio
+import gzip
+import json
+import logging
+import os
+import re
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.service import RPCError
+from temporalio.testing import WorkflowEnvironment
+
+from model.base import JsonObject
+from model.inventory import KNOWN_SERVICES
+from model.plan import Plan
+from model.status import RunState
+from tests.workflows.fake_cloud import FakeCloud, Run, request, running_worker
+from workers.dev import SEARCH_ATTRIBUTES, temporal_binary
+from workflows.names import child_id, lock_id
+
+FOLDER = Path(__file__).parent / "histories"
+ME = {"by": "anna", "reason": "test"}
+# What tells of the machine on which it was recorded, and decides nothing in a replay.
+_HIDDEN = {"identity": "recorder", "stackTrace": ""}
+
+Scenario = Callable[[FakeCloud, Run], Awaitable[None]]
+
+
+async def complete(cloud: FakeCloud, run: Run) -> None:
+    """Every step passes; on the way it is approved, paused while a host is drained, and resumed."""
+    cloud.hold["cmp1/drain"] = asyncio.Event()
+    await run.until(RunState.WAITING)
+    await run.handle.execute_update("approve", {"by": "anna", "gate": "plan"})
+    await cloud.until(lambda: "cmp1/drain" in cloud.running)
+    await run.handle.signal("pause", ME)
+    await run.until(RunState.PAUSED)
+    cloud.hold["cmp1/drain"].set()
+    await run.handle.signal("resume", ME)
+    await run.handle.result()
+
+
+async def retried(cloud: FakeCloud, run: Run) -> None:
+    """A host fails half way, is taken back and retried; a check that fails is skipped."""
+    cloud.fail |= {"cmp1/switch": 3, "cmp2/verify": 3}
+    await run.until(RunState.WAITING)
+    await run.handle.execute_update("approve", {"by": "anna", "gate": "plan"})
+    await run.until(RunState.FAILING)
+    await run.handle.execute_update("retry", {**ME, "step": "cmp1/switch"})
+    await run.until(RunState.RUNNING)
+    await run.until(RunState.FAILING)
+    await run.handle.execute_update("skip", {**ME, "step": "cmp2/verify"})
+    await _unfinished(run)
+
+
+async def aborted(cloud: FakeCloud, run: Run) -> None:
+    """Aborted while a host is drained, which is then put back."""
+    cloud.hold["cmp1/drain"] = asyncio.Event()
+    await run.until(RunState.WAITING)
+    await run.handle.execute_update("approve", {"by": "anna", "gate": "plan"})
+    await cloud.until(lambda: "cmp1/drain" in cloud.running)
+    await run.handle.signal("abort", ME)
+    await run.until(RunState.STOPPING)
+    cloud.hold["cmp1/drain"].set()
+    await _unfinished(run)
+
+
+SCENARIOS: tuple[Scenario, ...] = (complete, retried, aborted)
+
+
+async def _unfinished(run: Run) -> None:
+    try:
+        await run.handle.result()
+    except WorkflowFailureError:
+        return
+    raise AssertionError("it should not have been completed")
+
+
+async def _record(client: Client, scenario: Scenario) -> dict[str, JsonObject]:
+    name, cloud = scenario.__name__, FakeCloud()
+    asked = request(cloud=name, services=KNOWN_SERVICES, approvals={"plan": "manual", "commit": "auto"})
+    async with running_worker(client, cloud) as queue:
+        handle = await client.start_workflow("RollingUpgrade", asked, id=name, task_queue=queue)
+        await scenario(cloud, Run(handle))
+        plan = await handle.query("plan", result_type=Plan)
+    found: dict[str, JsonObject] = {}
+    groups = dict.fromkeys(step.group for step in plan.steps if step.group)
+    for id_ in (name, lock_id(name), child_id(name, "availability"), *(child_id(name, group) for group in groups)):
+        found |= await _histories_of(client, id_)
+    return found
+
+
+async def _histories_of(client: Client, id_: str) -> dict[str, JsonObject]:
+    """Return the histories of all runs with this id: a group that is retried runs in a second child of the same id."""
+    found: dict[str, JsonObject] = {}
+    try:
+        handle: WorkflowHandle[Any, Any] = client.get_workflow_handle(id_)
+        latest = (await handle.describe()).run_id
+    except RPCError:
+        return {}  # an aborted run has not come to this group
+    async for run in client.list_workflows(f"WorkflowId = '{id_}'"):
+        number = "" if run.run_id == latest else f"#{run.run_id[:4]}"
+        history = await client.get_workflow_handle(id_, run_id=run.run_id).fetch_history()
+        found[id_ + number] = _hide(history.to_json_dict())
+    return found
+
+
+def _hide(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _HIDDEN.get(key, _hide(inner)) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_hide(inner) for inner in value]
+    # The worker's own queue is named after its process and machine.
+    return re.sub(r"^\d+@.*", "recorder", value) if isinstance(value, str) else value
+
+
+async def main() -> None:
+    extra = [word for name in SEARCH_ATTRIBUTES for word in ("--search-attribute", f"{name}=Keyword")]
+    FOLDER.mkdir(exist_ok=True)
+    async with await WorkflowEnvironment.start_local(
+        data_converter=pydantic_data_converter,
+        dev_server_existing_path=temporal_binary(),
+        dev_server_extra_args=extra,
+    ) as environment:
+        for scenario in SCENARIOS:
+            found = await _record(environment.client, scenario)
+            path = FOLDER / f"{scenario.__name__}.json.gz"
+            path.write_bytes(gzip.compress(json.dumps(found).encode(), mtime=0))
+            print(f"{path.name}: {len(found)} histories, {path.stat().st_size / 1000:.0f} kB", flush=True)
+
+
+if __name__ == "__main__":
+    logging.disable(logging.WARNING)  # activities that fail are part of the scenarios
+    asyncio.run(main())
+    # The threads of Temporal's SDK may still call into Python while the interpreter is taken down, and abort it then.
+    os._exit(0)

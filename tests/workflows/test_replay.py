@@ -1,0 +1,56 @@
+"""Runs that began with earlier code go on with the present: their stored histories are replayed, without a server.
+
+A failure here means that upgrades which are under way would break when their workers are updated. Guard the change with
+``workflow.patched``; only when no such run can exist any more, record the histories anew:
+
+    .venv/bin/python -m tests.workflows.record_histories
+"""
+
+import gzip
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from temporalio.client import WorkflowHistory
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
+
+from workers.registry import WORKFLOWS
+
+FOLDER = Path(__file__).parent / "histories"
+SCENARIOS = ("complete", "retried", "aborted")
+
+
+def histories(scenario: str) -> list[WorkflowHistory]:
+    found = json.loads(gzip.decompress((FOLDER / f"{scenario}.json.gz").read_bytes()))
+    return [WorkflowHistory.from_json(id_, history) for id_, history in found.items()]
+
+
+def types_in(history: WorkflowHistory) -> str:
+    return history.events[0].workflow_execution_started_event_attributes.workflow_type.name
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+async def test_stored_histories_are_replayed(scenario: str) -> None:
+    # The sandbox loads every module anew for every run, and has no say in the order of commands.
+    runner = UnsandboxedWorkflowRunner()
+    replayer = Replayer(workflows=WORKFLOWS, workflow_runner=runner, data_converter=pydantic_data_converter)
+    stored = histories(scenario)
+    results = await replayer.replay_workflows(_each(stored), raise_on_replay_failure=False)
+    assert not {run_id: str(failure) for run_id, failure in results.replay_failures.items()}
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_the_corpus_has_the_run_and_every_kind_of_child(scenario: str) -> None:
+    stored = histories(scenario)
+    assert {types_in(history) for history in stored} == {workflow.__name__ for workflow in WORKFLOWS}
+    hosts = [history.workflow_id for history in stored if types_in(history) == "HostUpgrade"]
+    assert hosts[0] == f"{scenario}/host/cmp1"
+    if scenario == "retried":
+        assert len(hosts) > len({id_.partition("#")[0] for id_ in hosts}), "the failed child and its second try"
+
+
+async def _each(stored: list[WorkflowHistory]) -> AsyncIterator[WorkflowHistory]:
+    for history in stored:
+        yield history
