@@ -1,1 +1,1 @@
-"""A cloud of any size behind the SSH and HTTP of the real one, for scale and for faults. Nothing is in here yet."""
+"""A cloud of any size behind the SSH and HTTP of the real one: for scale, for faults, and for time that runs faster."""

@@ -1,0 +1,65 @@
+"""The APIs: what their instances answer, each from the state of the cloud."""
+
+import asyncio
+import uuid
+from dataclasses import dataclass
+
+from model.components import Component
+from simulator.apis import compute, identity, image, placement
+from simulator.cloud import SimCloud
+from simulator.faults import Disconnect, Hang, Http, Slow
+from simulator.host import Host
+from simulator.http import Request, Response
+
+_ANSWERS = {
+    "keystone": identity.answer,
+    "placement": placement.answer,
+    "glance": image.answer,
+    "nova-api": compute.answer,
+}
+# Asked without a token: the versions, health checks, and the request for a token itself.
+_OPEN = {"/", "/v3", "/v3/", "/v2.1", "/v2.1/", "/v2", "/v2/", "/healthcheck", "/v3/auth/tokens", "/versions"}
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One instance of an API on its host."""
+
+    cloud: SimCloud
+    host: Host
+    component: Component
+
+    async def answer(self, request: Request) -> Response | None:
+        """Answer as the version that runs here does; None breaks the connection."""
+        subjects = (self.host.name, self.component.unit, self.component.service)
+        fault = self.cloud.faults.take("request", subjects, (f"* {request.path}", request.name))
+        match fault:
+            case Http():
+                return _error(fault.status, fault.message)
+            case Hang():
+                await asyncio.Event().wait()
+            case Disconnect():
+                return None
+            case Slow():
+                await self.cloud.clock.sleep(fault.seconds)
+        return self._work(request)
+
+    def _work(self, request: Request) -> Response | None:
+        unit = self.host.units[self.component.unit]
+        if not self.cloud.serving(self.host, unit.name) or unit.version is None:
+            return None
+        if request.path not in _OPEN:
+            if request.headers.get("x-auth-token") not in self.cloud.tokens:
+                return _error(401, "The request you have made requires authentication.")
+            if not self.cloud.schemas.serves(self.component.service, unit.version):
+                return _error(
+                    500, "Unexpected API Error. <class 'oslo_db.exception.DBError'>: schema of another release"
+                )
+        response = _ANSWERS[unit.name](self.cloud, request)
+        return Response(
+            response.status, response.body, {"x-openstack-request-id": f"req-{uuid.uuid4()}", **response.headers}
+        )
+
+
+def _error(status: int, message: str) -> Response:
+    return Response(status, {"error": {"code": status, "message": message, "title": "Error"}})

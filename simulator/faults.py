@@ -1,0 +1,212 @@
+"""Faults on demand: what goes wrong, where, at what, and how often (``--faults FILE``).
+
+A file::
+
+    faults:
+      - {on: cmp2, at: switch, how: exit, status: 1, output: "no space", times: 3}
+      - {on: nova, at: "GET /v2.1/servers/*", how: http, status: 500}
+      - {on: cmp1, at: migration, how: guest-error}
+
+``at`` is a glob on canonical names: the names of jobs (``install``, ``switch``, ``dump``, ``manage:db_sync``), of
+commands (``facts``, ``units``, ``balancer``, ``sql``), ``connect``, ``start:<unit>``, ``migration`` (also ``drain``),
+and for APIs ``<METHOD> <path>``. ``on`` is a glob on hosts, or on the API's service or unit.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from model.base import Record
+
+METHODS = ("GET ", "POST ", "PUT ", "PATCH ", "DELETE ", "* ")
+MIGRATION = ("migration", "drain")
+
+
+class _Fault(Record):
+    """Where and when.
+
+    Attributes:
+        times: how often; None for ever.
+        skip: how many occasions pass unharmed before.
+    """
+
+    on: str = "*"
+    at: str
+    times: int | None = Field(default=1, ge=1)
+    skip: int = Field(default=0, ge=0)
+
+    @property
+    def kind(self) -> str:
+        """What it is about: ``request``, ``migration`` or ``command``."""
+        if self.at.startswith(METHODS):
+            return "request"
+        return "migration" if self.at in MIGRATION else "command"
+
+
+class Exit(_Fault):
+    """A command or job ends with this status, and nothing of it has happened."""
+
+    how: Literal["exit"]
+    status: int = Field(default=1, ge=1, le=255)
+    output: str = "simulated failure"
+
+
+class Hang(_Fault):
+    """It never ends: a job until its time limit, a request until the caller gives up."""
+
+    how: Literal["hang"]
+
+
+class Slow(_Fault):
+    """It takes so many simulated seconds longer."""
+
+    how: Literal["slow"]
+    seconds: float = Field(gt=0)
+
+
+class Disconnect(_Fault):
+    """The connection breaks; a job that was asked for runs on."""
+
+    how: Literal["disconnect"]
+
+
+class Gone(_Fault):
+    """The host stops like one without power, and comes back booted; a job is lost in the middle.
+
+    Attributes:
+        seconds: how many simulated seconds it is away.
+        kernel: the kernel that it comes back with.
+        hostname: the name that it comes back with.
+        compute_id: what is in nova's identity file then.
+    """
+
+    how: Literal["gone"]
+    seconds: float = Field(default=60.0, gt=0)
+    kernel: str | None = None
+    hostname: str | None = None
+    compute_id: str | None = None
+
+
+class DiskFull(_Fault):
+    """There is no space left on the host, at this and from then on."""
+
+    how: Literal["disk-full"]
+
+
+class Restarts(_Fault):
+    """A post-install script restarts the service's units behind everybody's back.
+
+    Attributes:
+        new: whether it moves the link to what was installed before it does.
+    """
+
+    how: Literal["restarts-services"]
+    new: bool = False
+
+
+class Truncated(_Fault):
+    """The dump is cut short."""
+
+    how: Literal["truncated"]
+
+
+class Http(_Fault):
+    """The API answers with this status."""
+
+    how: Literal["http"]
+    status: int = Field(default=500, ge=400, le=599)
+    message: str = "simulated failure"
+
+
+class MigrationError(_Fault):
+    """The migration ends in error, the guest stays where it was."""
+
+    how: Literal["error"]
+    message: str = "Live Migration failure: simulated"
+
+
+class GuestError(_Fault):
+    """The migration ends in error, and so does the guest."""
+
+    how: Literal["guest-error"]
+    message: str = "simulated loss of the guest"
+
+
+class NeverConverges(_Fault):
+    """The guest dirties its memory faster than it is copied: the migration runs until it is aborted."""
+
+    how: Literal["never-converges"]
+
+
+Fault = Annotated[
+    Exit | Hang | Slow | Disconnect | Gone | DiskFull | Restarts | Truncated | Http | MigrationError | GuestError
+    | NeverConverges,
+    Field(discriminator="how"),
+]  # fmt: skip
+_FITS: dict[str, tuple[type[_Fault], ...]] = {
+    "command": (Exit, Hang, Slow, Disconnect, Gone, DiskFull, Restarts, Truncated),
+    "request": (Hang, Slow, Disconnect, Http),
+    "migration": (Slow, Gone, MigrationError, GuestError, NeverConverges),
+}
+
+
+class FaultFile(Record):
+    """The file of ``--faults``."""
+
+    faults: tuple[Fault, ...] = ()
+
+    @model_validator(mode="after")
+    def _ways_fit(self) -> Self:
+        for number, fault in enumerate(self.faults):
+            fitting = _FITS[fault.kind]
+            if not isinstance(fault, fitting):
+                ways = ", ".join(sorted(str(f.model_fields["how"].annotation.__args__[0]) for f in fitting))  # type: ignore[union-attr]
+                raise ValueError(  # noqa: TRY004 - pydantic collects these
+                    f"faults.{number}: at {fault.at!r}, which is a {fault.kind}, nothing can happen as {fault.how!r}; "
+                    f"possible: {ways}"
+                )
+        return self
+
+
+@dataclass
+class _Armed:
+    fault: Fault
+    skip: int
+    left: int | None
+
+
+@dataclass
+class Faults:
+    """The faults of a running cloud, and what has happened of them."""
+
+    happened: list[str] = field(default_factory=list)
+    _armed: list[_Armed] = field(default_factory=list)
+
+    def arm(self, *faults: Fault) -> None:
+        """Let these happen from now on."""
+        self._armed += [_Armed(fault, fault.skip, fault.times) for fault in faults]
+
+    def take(self, kind: str, subjects: Iterable[str], names: Iterable[str]) -> Fault | None:
+        """Return the fault that happens now to one of these subjects, at what has all these names."""
+        places, occasions = tuple(subjects), tuple(names)
+        for armed in self._armed:
+            fault = armed.fault
+            if armed.left == 0 or fault.kind != kind:
+                continue
+            if not _matches(fault.on, places) or not _matches(fault.at, occasions):
+                continue
+            if armed.skip:
+                armed.skip -= 1
+                continue
+            if armed.left is not None:
+                armed.left -= 1
+            self.happened.append(f"{fault.how} at {occasions[-1]} on {places[0]}")
+            return fault
+        return None
+
+
+def _matches(pattern: str, names: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(name, pattern) for name in names)

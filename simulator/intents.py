@@ -1,0 +1,181 @@
+"""What a command means: recognised by patterns that the adapters' own functions generate, so that they cannot drift.
+
+Each adapter function is called with marks in place of its arguments; the text that comes back, with the marks replaced
+by groups, is the pattern of everything that the function ever writes. A script is a sequence of such parts.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from activities.balancer.haproxy import HAProxy
+from activities.database.mariadb import MariaDB
+from activities.manage import CONFIG_FILES, manage_script
+from activities.packaging.venv import Venv
+from activities.units.systemd import Systemd
+from model.actions import ManageParams
+from model.components import DATABASES
+from model.inventory import LoadBalancer, Packaging
+from simulator.settings import HOLD_MAP, PACKAGES, REPOSITORY, SOCKET
+
+NUMBER = 987654321
+_SERVICE = {"service": r"[a-z]+", "version": r"[0-9][0-9A-Za-z.]*"}
+_UNITS = {"units": r"[\w.@ -]+?"}
+
+
+@dataclass(frozen=True)
+class Part:
+    """A recognised part of a script: what is meant, with which arguments."""
+
+    intent: str
+    values: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """The units it is about."""
+        return tuple(name.removesuffix(".service") for name in self.values.get("units", "").split())
+
+
+@dataclass(frozen=True)
+class _Rule:
+    intent: str
+    pattern: re.Pattern[str]
+    constants: dict[str, str]
+
+    def match(self, text: str, start: int = 0) -> tuple[Part, int] | None:
+        found = self.pattern.match(text, start)
+        if found is None:
+            return None
+        return Part(self.intent, {**self.constants, **found.groupdict()}), found.end()
+
+
+def mark(name: str) -> str:
+    """Return what stands for an argument."""
+    return f"X{name}X"
+
+
+def rule(intent: str, text: str, slots: dict[str, str], **constants: str) -> _Rule:
+    """Return the rule for what an adapter has written with marks for these slots (name to pattern)."""
+    pattern = re.escape(text)
+    for name, group in slots.items():
+        sign = str(NUMBER) if name == "number" else mark(name)
+        before, found, after = pattern.partition(re.escape(sign))
+        if not found:
+            raise ValueError(f"{intent}: {name} does not occur in what the adapter writes")
+        pattern = f"{before}(?P<{name}>{group}){after.replace(re.escape(sign), f'(?P={name})')}"
+    return _Rule(intent, re.compile(pattern, re.DOTALL), constants)
+
+
+class Scripts:
+    """All scripts that can be jobs."""
+
+    def __init__(self) -> None:
+        packaging = Venv(Packaging(root=PACKAGES, repository=REPOSITORY))
+        release = {"release": r"[\w.]+"}
+        service, version = mark("service"), mark("version")
+        # The longer ones first: to activate begins with to check.
+        self._rules = [
+            rule("install", packaging.install(service, version, mark("release")), {**_SERVICE, **release}),
+            rule("uninstall", packaging.uninstall(service, version), _SERVICE),
+            rule("activate", packaging.activate(service, version), _SERVICE),
+            rule("check", packaging.check(service, version), _SERVICE),
+            *_unit_rules(Systemd()),
+            *_manage_rules(packaging),
+            *_database_rules(MariaDB()),
+        ]
+
+    def parse(self, script: str) -> tuple[Part, ...] | None:
+        """Return the parts of a script; None when something in it is not known."""
+        parts: list[Part] = []
+        place = 0
+        while place < len(script):
+            found = next((hit for rule in self._rules if (hit := rule.match(script, place))), None)
+            if found is None:
+                return None
+            part, place = found
+            parts.append(part)
+        return tuple(parts)
+
+
+def _unit_rules(units: Systemd) -> list[_Rule]:
+    verbs: dict[str, Callable[[list[str]], str]] = {"restart": units.restart, "stop": units.stop, "start": units.start}
+    rules = [rule(intent, write([mark("units")]), _UNITS) for intent, write in verbs.items()]
+    return [*rules, rule("reload", units.reload_caches(mark("units")), _UNITS)]
+
+
+def _manage_rules(packaging: Venv) -> list[_Rule]:
+    """Of each service's tools one rule; of the tools that need a starter one more."""
+    rules = []
+    slots = {"version": _SERVICE["version"], "tool": r"[\w-]+", "arguments": r"[^\n]+?", "number": r"[\d ]*"}
+    for service in CONFIG_FILES:
+        for tool in (mark("tool"), f"{service}-status"):
+            params = ManageParams(
+                service=service, version=mark("version"), command=(tool, mark("arguments")), again=(NUMBER,)
+            )
+            script = manage_script(packaging, params)
+            given = mark("tool") in script
+            if given or "-c " in script:
+                used = slots if given else {name: slot for name, slot in slots.items() if name != "tool"}
+                rules.append(rule("manage", script, used, service=service, **({} if given else {"tool": tool})))
+    # A starter's tool is the interpreter: its rule is the more special one.
+    return sorted(rules, key=lambda one: "tool" not in one.constants)
+
+
+def _database_rules(database: MariaDB) -> list[_Rule]:
+    path = {"path": r"[^\s']+"}
+    rules = [
+        rule("dump", database.dump(names, mark("path")), path, databases=" ".join(names))
+        for names in DATABASES.values()
+    ]
+    script = database.record_versions("host", ("binary",), NUMBER)
+    head, _, rest = script.partition("<<'SQL'\n")
+    tail = rest.rpartition("\nSQL\n")[2]
+    text = f"{head}<<'SQL'\n{mark('sql')}\nSQL\n{tail}"
+    return [*rules, rule("sql", text, {"sql": r".*?"})]
+
+
+class BalancerCommands:
+    """What is said to the load balancer's socket."""
+
+    def __init__(self) -> None:
+        settings = LoadBalancer(host="any", address="127.0.0.1", socket=SOCKET, hold_map=HOLD_MAP)
+        adapter = HAProxy(settings)
+        said = adapter.servers().replace("show stat", mark("said"))
+        self._rules = [
+            rule("say", said, {"said": "[^']+"}),
+            rule("hold", adapter.hold(mark("frontend"), NUMBER), {"frontend": r"[\w-]+", "number": r"\d+"}),
+            rule("hold", adapter.hold(mark("frontend"), 0), {"frontend": r"[\w-]+"}, number="0"),
+        ]
+
+    def parse(self, command: str) -> Part | None:
+        """Return what is meant; None when it is no command for the balancer."""
+        for one in self._rules:
+            found = one.match(command)
+            if found and found[1] == len(command):
+                return found[0]
+        return None
+
+
+_NAMES = {
+    ("activate", "restart"): "switch",
+    ("activate", "start"): "start",
+    ("check", "stop"): "stop",
+    ("sql",): "record",
+}
+
+
+def names_of(parts: tuple[Part, ...]) -> tuple[str, ...]:
+    """Return the canonical names of a job, from the general to the special one."""
+    name = _NAMES.get(tuple(part.intent for part in parts), "+".join(part.intent for part in parts))
+    names = [name]
+    for part in parts:
+        if part.intent == "manage":
+            arguments = part.values["arguments"]
+            names += [f"manage:{arguments.split()[0]}", f"manage:{arguments}"]
+            names += [f"manage:{part.values['tool']} {arguments}"]
+        elif part.intent == "dump":
+            names.append(f"dump:{part.values['databases'].split()[0]}")
+        elif "service" in part.values:
+            names.append(f"{name}:{part.values['service']}")
+        names += [f"{name}:{unit}" for unit in part.units]
+    return tuple(dict.fromkeys(names))

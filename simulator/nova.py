@@ -1,0 +1,228 @@
+"""What nova and placement know: service records and their ratchet, guests, migrations, allocations."""
+
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+from model.components import COMPUTE_UNIT, find_component
+from model.inventory import Role
+from model.nova import ENDED
+from model.releases import RELEASES
+from simulator.clock import Clock
+from simulator.host import Host
+from simulator.settings import LEAST_DOWN_AFTER, Durations
+
+CONDUCTOR = "nova-conductor"
+API_BINARY = "nova-osapi_compute"
+# The record's name where it is not the unit's.
+BINARIES = {"nova-api": API_BINARY}
+FLAVOR: dict[str, int] = {"vcpus": 1, "ram": 512, "disk": 1, "ephemeral": 0, "swap": 0}
+INVENTORY: dict[str, dict[str, float]] = {
+    "VCPU": {"total": 16, "reserved": 0, "allocation_ratio": 4.0},
+    "MEMORY_MB": {"total": 65536, "reserved": 512, "allocation_ratio": 1.0},
+    "DISK_GB": {"total": 2000, "reserved": 0, "allocation_ratio": 1.0},
+}
+SERVICE_VERSIONS = {release.versions["nova"]: release.nova_service_version for release in RELEASES.values()}
+
+
+class RefusedStartError(Exception):
+    """A service that ends at once; the message is what it logs."""
+
+
+@dataclass
+class Service:
+    """A row of nova's table of services."""
+
+    binary: str
+    host: str
+    version: int
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    disabled: bool = False
+    reason: str | None = None
+    forced_down: bool = False
+    updated: float = 0.0
+
+
+@dataclass
+class Guest:
+    """A server."""
+
+    id: str
+    name: str
+    host: str | None
+    status: str = "ACTIVE"
+    task_state: str | None = None
+    created: str = ""
+    fault: str = ""
+    actions: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def resources(self) -> dict[str, int]:
+        """What it needs of a host."""
+        return {"VCPU": FLAVOR["vcpus"], "MEMORY_MB": FLAVOR["ram"], "DISK_GB": FLAVOR["disk"]}
+
+
+@dataclass
+class Migration:
+    """A row of nova's table of migrations."""
+
+    id: int
+    guest: str
+    source: str
+    created: float
+    status: str = "accepted"
+    target: str | None = None
+    updated: float = 0.0
+    uuid: str = field(default_factory=lambda: str(uuid.uuid4()))
+    abort: bool = False
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether it still goes on."""
+        return self.status not in ENDED
+
+
+class Nova:
+    """nova's databases, and placement's."""
+
+    def __init__(self, hosts: dict[str, Host], clock: Clock, durations: Durations, version: int) -> None:
+        self._hosts, self._clock = hosts, clock
+        self._down_after = max(durations.down_after / clock.speed, LEAST_DOWN_AFTER)
+        self.services: list[Service] = []
+        self.guests: dict[str, Guest] = {}
+        self.deleted: set[str] = set()
+        self.migrations: list[Migration] = []
+        self.providers: dict[str, str] = {}
+        self.allocations: dict[str, dict[str, dict[str, int]]] = {}
+        # The lowest version of each binary, as each running conductor remembers it.
+        self._remembered: dict[str, dict[str, int]] = {}
+        for host in hosts.values():
+            if Role.COMPUTE in host.roles:
+                self.providers[host.name] = str(uuid.uuid4())
+                self.allocations[self.providers[host.name]] = {}
+            for unit in host.units.values():
+                if unit.component.service == "nova":
+                    binary = BINARIES.get(unit.name, unit.name)
+                    self.services.append(Service(binary, host.name, version, updated=clock.now()))
+
+    def record(self, binary: str, host: str) -> Service:
+        """Return a service's row."""
+        return next(row for row in self.services if (row.binary, row.host) == (binary, host))
+
+    def lowest(self, binary: str) -> int:
+        """Return the lowest version on record."""
+        return min((row.version for row in self.services if row.binary == binary), default=0)
+
+    def admit(self, unit: str, host: str, version: str) -> None:
+        """Let a service start, as ``Service.save`` and ``raise_if_old_compute`` do.
+
+        Raises:
+            RefusedStartError: it is older than all records, or some compute service is too old for it.
+        """
+        binary = BINARIES.get(unit, unit)
+        row, number = self.record(binary, host), SERVICE_VERSIONS[version]
+        lowest = self.lowest(binary)
+        if number < lowest:
+            raise RefusedStartError(
+                f"nova.exception.ServiceTooOld: This service is older (v{number}) than the minimum (v{lowest}) version "
+                "of the rest of the deployment. Unable to continue."
+            )
+        oldest = _oldest_compute(version)
+        if unit != COMPUTE_UNIT and self.lowest(COMPUTE_UNIT) < oldest:
+            raise RefusedStartError(
+                f"nova.exception.TooOldComputeService: Current Nova version does not support computes older than "
+                f"v{oldest} but the minimum compute service level in your system is {self.lowest(COMPUTE_UNIT)}."
+            )
+        row.version = number
+        row.updated = self._clock.now()
+
+    def remember(self, host: str) -> None:
+        """Let the conductor of a host read the versions anew, as it does when it starts and at SIGHUP."""
+        self._remembered[host] = {row.binary: self.lowest(row.binary) for row in self.services}
+
+    def report(self) -> None:
+        """Let every running service report, through a conductor that is running."""
+        ready = [self._remembered.get(host, {}) for host in self._running(CONDUCTOR)]
+        if not ready:
+            return
+        # Whoever asks several conductors in turn will be refused by the one that remembers too much.
+        least = {binary: max(one.get(binary, 0) for one in ready) for binary in ready[0]}
+        now = self._clock.now()
+        for row in self.services:
+            unit = self._hosts[row.host].units.get(row.binary)
+            if unit and unit.running and self._hosts[row.host].up and row.version >= least.get(row.binary, 0):
+                row.updated = now
+
+    def is_up(self, row: Service) -> bool:
+        """Tell whether a service counts as up."""
+        return not row.forced_down and self._clock.now() - row.updated <= self._down_after
+
+    def runs(self, unit: str, host: str) -> bool:
+        """Tell whether a unit really runs on a host."""
+        found = self._hosts[host].units.get(unit)
+        return bool(found and found.running and self._hosts[host].up)
+
+    def starts(self, unit: str, host: str) -> int:
+        """Return how often a unit was started; -1 while it does not run."""
+        return self._hosts[host].units[unit].starts if self.runs(unit, host) else -1
+
+    def first_running(self, unit: str) -> str | None:
+        """Return a host on which a unit runs."""
+        return next(iter(self._running(unit)), None)
+
+    def guests_on(self, host: str) -> list[Guest]:
+        """Return the servers of a host."""
+        return [guest for guest in self.guests.values() if guest.host == host]
+
+    def used(self, provider: str) -> dict[str, int]:
+        """Return what is used of a resource provider."""
+        found = dict.fromkeys(INVENTORY, 0)
+        for resources in self.allocations[provider].values():
+            for name, amount in resources.items():
+                found[name] += amount
+        return found
+
+    def has_room(self, host: str, need: dict[str, int]) -> bool:
+        """Tell whether something fits on a host, by placement."""
+        used = self.used(self.providers[host])
+        room = {n: (i["total"] - i["reserved"]) * i["allocation_ratio"] for n, i in INVENTORY.items()}
+        return all(used[name] + amount <= room[name] for name, amount in need.items())
+
+    def choose(self, guest: Guest) -> str | None:
+        """Return the host with the fewest guests that may take one more, as the scheduler would; None without one."""
+        counts = dict.fromkeys(self.providers, 0)
+        for provider_host, provider in self.providers.items():
+            counts[provider_host] = len(self.allocations[provider])
+        rows = {row.host: row for row in self.services if row.binary == COMPUTE_UNIT}
+        fitting = [
+            host
+            for host, row in rows.items()
+            if host != guest.host and not row.disabled and self.is_up(row) and self.has_room(host, guest.resources)
+        ]
+        return min(fitting, key=lambda host: counts[host], default=None)
+
+    def place(self, guest: Guest, host: str) -> None:
+        """Put a guest on a host, allocations included."""
+        guest.host = host
+        self.allocations[self.providers[host]][guest.id] = guest.resources
+
+    def delete(self, guest: Guest) -> None:
+        """Take a guest away."""
+        self.guests.pop(guest.id, None)
+        self.deleted.add(guest.id)
+        for held in self.allocations.values():
+            held.pop(guest.id, None)
+
+    def _running(self, unit: str) -> list[str]:
+        return [host for host in self._hosts if self.runs(unit, host)]
+
+
+def _oldest_compute(version: str) -> int:
+    """Return the oldest compute service that a release's control services accept: two releases before it."""
+    order = [release.versions["nova"] for release in RELEASES.values()]
+    return SERVICE_VERSIONS[order[max(0, order.index(version) - 2)]]
+
+
+def api_of(unit: str) -> str:
+    """Return the service whose API a unit is."""
+    return find_component(unit).service

@@ -1,0 +1,92 @@
+"""How big a simulated cloud is, where its hosts have their addresses, and how long things take in it."""
+
+from typing import NamedTuple
+
+from pydantic import Field
+
+from model.base import Record
+from model.inventory import ReleaseId, Role
+from model.releases import RELEASES
+
+CLOUD = "sim"
+REGION = "RegionOne"
+PACKAGES = "/opt/openstack"
+REPOSITORY = "/srv/openstack"
+SOCKET = "/run/haproxy/admin.sock"
+HOLD_MAP = "/etc/haproxy/hold.map"
+PASSWORD = "simulated"  # noqa: S105 - of a cloud that listens on loopback addresses alone
+SSH_PORT = 2222
+_PER_NETWORK = 250
+
+
+class Machine(NamedTuple):
+    """A host of the cloud."""
+
+    name: str
+    address: str
+    roles: tuple[Role, ...]
+
+
+class SimSpec(Record):
+    """The size of a simulated cloud.
+
+    Attributes:
+        network: the first two numbers of all its addresses, which must be loopback ones.
+        speed: how many seconds of simulated work pass in one second.
+    """
+
+    control: int = Field(default=2, ge=1, le=9)
+    compute: int = Field(default=3, ge=1, le=5000)
+    guests: int = Field(default=4, ge=0)
+    release: ReleaseId = "2026.1"
+    speed: float = Field(default=20.0, gt=0)
+    network: str = Field(default="127.10", pattern=r"^127\.\d{1,3}$")
+    ssh_port: int = SSH_PORT
+
+    @property
+    def vip(self) -> str:
+        """The address of the load balancer."""
+        return f"{self.network}.0.5"
+
+    @property
+    def machines(self) -> tuple[Machine, ...]:
+        """All hosts."""
+        infra = Machine("infra1", f"{self.network}.0.10", (Role.DATABASE, Role.MESSAGING, Role.LOAD_BALANCER))
+        controls = [Machine(f"ctl{n}", f"{self.network}.1.{n}", (Role.CONTROL,)) for n in range(1, self.control + 1)]
+        computes = [
+            Machine(
+                f"cmp{n + 1}",
+                f"{self.network}.{16 + n // _PER_NETWORK}.{n % _PER_NETWORK + 1}",
+                (Role.COMPUTE,),
+            )
+            for n in range(self.compute)
+        ]
+        return (infra, *controls, *computes)
+
+    @property
+    def next_release(self) -> str | None:
+        """The release that an upgrade would lead to; None from the last one."""
+        order = list(RELEASES)
+        place = order.index(self.release) + 1
+        return order[place] if place < len(order) else None
+
+
+class Durations(NamedTuple):
+    """Seconds that things take, before they are scaled; orders of magnitude of what the lab was seen to take."""
+
+    install: float = 20.0
+    start: float = 5.0
+    stop: float = 2.0
+    manage: float = 6.0
+    dump: float = 3.0
+    schedule: float = 1.0
+    prepare: float = 1.5
+    migrate_per_gib: float = 8.0
+    build: float = 3.0
+    boot: float = 40.0
+    report_every: float = 10.0
+    down_after: float = 60.0
+
+
+# A service counts as down after at least so many real seconds, however fast time runs: this process may be held up.
+LEAST_DOWN_AFTER = 4.0

@@ -1,0 +1,175 @@
+"""Commands that are no jobs, as a host's shell would answer them: readings, the balancer's socket, the SQL client."""
+
+import asyncio
+import re
+import shlex
+import time
+from collections.abc import Callable
+
+from model.inventory import Role
+from simulator.cloud import SimCloud
+from simulator.faults import Disconnect, Exit, Fault, Gone, Hang, Slow
+from simulator.host import Host, venv
+from simulator.intents import BalancerCommands
+from simulator.jobs import BrokenConnectionError, Jobs
+from simulator.schemas import SqlError, UnknownCommandError, shipped
+from simulator.settings import PACKAGES
+
+Answer = tuple[int, str, str]
+_UNITS = re.compile(r"^for unit in (?P<units>[^;\n]*); do\n  echo \"U ", re.MULTILINE)
+_FILES = re.compile(r"^for file in (?P<files>[^;\n]*); do \[ -f", re.MULTILINE)
+_TOOLS = re.compile(r"^missing (?P<tools>[^\n]+)$", re.MULTILINE)
+_WRITE = re.compile(r"cat > (?P<path>\S+)\.new && mv (?P=path)\.new (?P=path)$")
+_READ = re.compile(r"^cat (?P<path>\S+?)(?: 2>/dev/null)?$")
+_JOURNAL = re.compile(r"^journalctl -u (?P<unit>[\w.-]+) -n (?P<lines>\d+) --no-pager -o cat$")
+_HEADS = re.compile(rf"{re.escape(PACKAGES)}/venvs/([a-z]+)-([^/]+)/bin/python$")
+_TOOLS_OF = {Role.DATABASE: {"mariadb", "mysql", "mariadb-dump", "mysqldump"}, Role.LOAD_BALANCER: {"socat"}}
+_SMALL: dict[str, Callable[[Host], str]] = {
+    "true": lambda _: "",
+    "hostname": lambda host: f"{host.hostname}\n",
+    "uname -r": lambda host: f"{host.kernel}\n",
+}
+
+
+class Shell:
+    """The shells of all hosts."""
+
+    def __init__(self, cloud: SimCloud, jobs: Jobs) -> None:
+        self._cloud, self._jobs = cloud, jobs
+        self._balancer = BalancerCommands()
+        self.unknown: list[str] = []
+
+    async def run(self, host: Host, command: str, given: str) -> Answer:
+        """Return status, output and errors of a command.
+
+        Raises:
+            BrokenConnectionError: the connection breaks instead.
+        """
+        if self._jobs.is_request(command):
+            return await self._jobs.answer(host, command, given)
+        name, act = self._meaning(host, command, given)
+        fault = self._cloud.faults.take("command", (host.name,), (name.partition(":")[0], name))
+        if (early := await self._suffer(host, fault)) is not None:
+            return early
+        return act()
+
+    async def _suffer(self, host: Host, fault: Fault | None) -> Answer | None:
+        cloud = self._cloud
+        match fault:
+            case Exit():
+                return fault.status, "", f"{fault.output}\n"
+            case Hang():
+                await asyncio.Event().wait()
+            case Slow():
+                await cloud.clock.sleep(fault.seconds)
+            case Disconnect():
+                raise BrokenConnectionError
+            case Gone():
+                cloud.spawn(cloud.lose(host, fault))
+                raise BrokenConnectionError
+        return None
+
+    def _meaning(self, host: Host, command: str, given: str) -> tuple[str, Callable[[], Answer]]:
+        """Return a command's canonical name, and what it does."""
+        if "/proc/sys/kernel/random/boot_id" in command:
+            return "facts", lambda: self._facts(host, command)
+        if _UNITS.search(command):
+            return "units", lambda: (0, self._units(host, command), "")
+        if Role.LOAD_BALANCER in host.roles and (part := self._balancer.parse(command)):
+            said = part.values.get("said", f"hold {part.values.get('frontend')}")
+            return f"balancer:{said}", lambda: (0, self._tell_balancer(part.values), "")
+        if Role.DATABASE in host.roles and "--batch --skip-column-names --execute" in command:
+            return "sql", lambda: self._ask_sql(command)
+        if "ScriptDirectory" in command:
+            return "heads", lambda: _heads(host, command)
+        return self._plain_meaning(host, command, given)
+
+    def _plain_meaning(self, host: Host, command: str, given: str) -> tuple[str, Callable[[], Answer]]:
+        if found := _WRITE.search(command):
+            path = _plain(found["path"])
+            return f"write:{path}", lambda: self._write(host, path, given)
+        if found := _READ.search(command):
+            path = _plain(found["path"])
+            return f"read:{path}", lambda: _read(host, path)
+        if found := _JOURNAL.search(command):
+            unit, lines = found["unit"], int(found["lines"])
+            return "journal", lambda: _journal(host, unit, lines)
+        if command.strip() in _SMALL:
+            return command.strip(), lambda: (0, _SMALL[command.strip()](host), "")
+        return "unknown", lambda: self._refuse(host, command)
+
+    def _refuse(self, host: Host, command: str) -> Answer:
+        self.unknown.append(f"{host.name}: {command}")
+        return 127, "", f"this command is not simulated: {command}\n"
+
+    def _facts(self, host: Host, command: str) -> Answer:
+        lines = [f"B {host.boot_id}", f"T {int(time.time())}", f"F {host.free_bytes}"]
+        files = _FILES.search(command)
+        wanted = shlex.split(files["files"]) if files else []
+        lines += [f"R {path}" for path in wanted if path not in host.files]
+        have = {"systemd-run", "uv"}.union(*(tools for role, tools in _TOOLS_OF.items() if role in host.roles))
+        for found in _TOOLS.finditer(command):
+            if not have & set(found["tools"].split()):
+                lines.append(f"M {found['tools']}")
+        return 0, "\n".join(lines) + "\n" + self._units(host, command), ""
+
+    def _units(self, host: Host, command: str) -> str:
+        found = _UNITS.search(command)
+        lines = []
+        for name in shlex.split(found["units"]) if found else []:
+            unit = host.units.get(name)
+            if unit is None:
+                lines.append(f"U {name} inactive 0 ")
+                continue
+            since = self._cloud.clock.systemd(unit.since) if unit.since else ""
+            lines.append(f"U {name} {unit.active} 0 {since}")
+            if unit.version is not None:
+                place = venv(unit.component.service, unit.version)
+                lines += [f"P {name} {unit.pid} {place}/bin/python", f"P {name} {unit.pid} {place}/lib"]
+        return "".join(f"{line}\n" for line in lines)
+
+    def _tell_balancer(self, values: dict[str, str]) -> str:
+        balancer = self._cloud.balancer
+        if "said" in values:
+            return balancer.say(values["said"])
+        return balancer.hold(values["frontend"], int(values["number"]))
+
+    def _ask_sql(self, command: str) -> Answer:
+        query = shlex.split(command)[-1]
+        try:
+            return 0, self._cloud.sql.ask(query), ""
+        except SqlError as error:
+            return 1, "", f"{error}\n"
+
+    def _write(self, host: Host, path: str, content: str) -> Answer:
+        if host.free_bytes <= 0:
+            return 1, "", "cat: write error: No space left on device\n"
+        host.files[path] = content
+        return 0, "", ""
+
+
+def _read(host: Host, path: str) -> Answer:
+    if path in host.files:
+        return 0, host.files[path], ""
+    return 1, "", f"cat: {path}: No such file or directory\n"
+
+
+def _journal(host: Host, unit: str, lines: int) -> Answer:
+    found = host.units.get(unit.removesuffix(".service"))
+    return 0, "\n".join([*found.log[-lines:], ""]) if found else "-- No entries --\n", ""
+
+
+def _heads(host: Host, command: str) -> Answer:
+    """What the migrations that a version ships end with: the interpreter of its environment is asked."""
+    words = shlex.split(command)
+    place, package, folder = _HEADS.match(words[0]), words[-2], words[-1]
+    if place is None or place.groups() not in host.complete:
+        return 127, "", f"sh: {words[0]}: not found\n"
+    try:
+        return 0, " ".join(shipped(package, folder, place[2])) + "\n", ""
+    except UnknownCommandError as error:
+        return 1, "", f"{error}\n"
+
+
+def _plain(path: str) -> str:
+    return "".join(shlex.split(path))

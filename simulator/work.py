@@ -1,0 +1,177 @@
+"""What jobs do to a host: the intents of a script, one after the other, with the time that they take."""
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+
+from simulator.cloud import SimCloud
+from simulator.faults import DiskFull, Exit, Fault, Gone, Hang, Restarts, Slow, Truncated
+from simulator.host import Host, venv
+from simulator.intents import Part, Scripts, names_of
+from simulator.schemas import SqlError, UnknownCommandError, statements
+from simulator.settings import REPOSITORY
+
+Say = Callable[[str], None]
+_NO_SPACE = "error: failed to write: No space left on device (os error 28)"
+
+
+class Ended(Exception):  # noqa: N818 - a script's end is no error of ours
+    """The script ends here."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class Worker:
+    """Runs scripts on the hosts of a cloud."""
+
+    def __init__(self, cloud: SimCloud) -> None:
+        self._cloud = cloud
+        self._scripts = Scripts()
+
+    def names(self, script: str) -> tuple[str, ...]:
+        """Return the canonical names of a script; ``unknown`` for one that is not simulated."""
+        parts = self._scripts.parse(script)
+        return ("unknown",) if parts is None else names_of(parts)
+
+    async def run(self, host: Host, script: str, say: Say, fault: Fault | None = None) -> int:
+        """Run a script, with this fault in it; return its exit status."""
+        parts = self._scripts.parse(script)
+        if parts is None:
+            say(f"this script is not simulated:\n{script}")
+            return 127
+        try:
+            await self._suffer(host, fault, say)
+            for part in parts:
+                await self._do(host, part, fault, say)
+        except Ended as end:
+            return end.status
+        return 0
+
+    async def _suffer(self, host: Host, fault: Fault | None, say: Say) -> None:
+        cloud = self._cloud
+        match fault:
+            case Exit():
+                await cloud.clock.sleep(1.0)
+                say(fault.output)
+                raise Ended(fault.status)
+            case Hang():
+                await asyncio.Event().wait()
+            case Slow():
+                await cloud.clock.sleep(fault.seconds)
+            case DiskFull():
+                host.free_bytes = 0
+            case Gone():
+                # The host takes this job with it.
+                cloud.spawn(cloud.lose(host, fault))
+                await asyncio.Event().wait()
+
+    async def _do(self, host: Host, part: Part, fault: Fault | None, say: Say) -> None:
+        match part.intent:
+            case "install":
+                await self._install(host, part, fault, say)
+            case "uninstall":
+                say(host.remove(part.values["service"], part.values["version"]))
+            case "check" | "activate":
+                self._activate(host, part, say)
+            case "manage":
+                await self._manage(host, part, say)
+            case "dump":
+                await self._dump(host, part, fault, say)
+            case "sql":
+                self._sql(part, say)
+            case "reload":
+                for unit in part.units:
+                    self._cloud.reload(host, unit)
+            case _:
+                await self._units(host, part, say)
+
+    def _sql(self, part: Part, say: Say) -> None:
+        try:
+            say(self._cloud.sql.ask(part.values["sql"]).rstrip("\n"))
+        except SqlError as error:
+            say(str(error))
+            raise Ended(1) from None
+
+    async def _install(self, host: Host, part: Part, fault: Fault | None, say: Say) -> None:
+        cloud, service, version = self._cloud, part.values["service"], part.values["version"]
+        source = f"{REPOSITORY}/{part.values['release']}/{service}/requirements.txt"
+        if (service, version) in host.complete:
+            say("already installed")
+            return
+        if source not in host.files:
+            say(f"no {source} on this host")
+            raise Ended(66)
+        await cloud.clock.sleep(cloud.durations.install)
+        if host.free_bytes <= 0:
+            say(_NO_SPACE)
+            raise Ended(2)
+        host.put(service, version)
+        if isinstance(fault, Restarts):
+            if fault.new:
+                host.links[service] = version
+            for unit in [unit for unit in host.units.values() if unit.component.service == service]:
+                await cloud.stop(host, unit.name)
+                await cloud.start(host, unit.name)
+        say("installed")
+
+    def _activate(self, host: Host, part: Part, say: Say) -> None:
+        service, version = part.values["service"], part.values["version"]
+        if (service, version) not in host.complete:
+            say(f"{venv(service, version)} is not installed, or only in part")
+            raise Ended(66)
+        if part.intent == "activate":
+            host.links[service] = version
+
+    async def _units(self, host: Host, part: Part, say: Say) -> None:
+        cloud, units = self._cloud, part.units
+        if unknown := [unit for unit in units if unit not in host.units]:
+            say(f"Failed to {part.intent} {unknown[0]}.service: Unit {unknown[0]}.service not found.")
+            raise Ended(5)
+        if part.intent in {"restart", "stop"}:
+            await asyncio.gather(*(cloud.stop(host, unit) for unit in units))
+        if part.intent == "stop":
+            return
+        started = await asyncio.gather(*(cloud.start(host, unit) for unit in units))
+        failed = [unit for unit, runs in zip(units, started, strict=True) if not runs]
+        for unit in failed:
+            say("\n".join([f"--- {unit}.service", *host.units[unit].log[-12:]]))
+        if failed:
+            raise Ended(1)
+
+    async def _manage(self, host: Host, part: Part, say: Say) -> None:
+        cloud, values = self._cloud, part.values
+        service, version = values["service"], values["version"]
+        if (service, version) not in host.complete:
+            say(f"no {venv(service, version)}/bin/{values['tool']} on this host: the version is not installed")
+            raise Ended(127)
+        again = {int(word) for word in values["number"].split()}
+        while True:
+            await cloud.clock.sleep(cloud.durations.manage)
+            try:
+                status, output = cloud.schemas.run(service, version, values["tool"], values["arguments"])
+            except UnknownCommandError as error:
+                say(f"this command is not simulated: {error}")
+                raise Ended(127) from None
+            say(output)
+            if status not in again:
+                break
+            say(f"exit status {status}: once more")
+        if status:
+            raise Ended(status)
+
+    async def _dump(self, host: Host, part: Part, fault: Fault | None, say: Say) -> None:
+        cloud, path, names = self._cloud, part.values["path"], part.values["databases"].split()
+        if host.free_bytes <= 0:
+            say("4194304 bytes to dump, and only 0 kB free for it")
+            raise Ended(28)
+        await cloud.clock.sleep(cloud.durations.dump)
+        if isinstance(fault, Truncated):
+            say("the dump is cut short")
+            raise Ended(74)
+        host.files[path] = content = "".join(f"-- {name}: {cloud.schemas.rows[name]}\n" for name in names)
+        checksum = hashlib.sha256(content.encode()).hexdigest()
+        lines = {"position": "mysql-bin.000001:4242", "path": path, "bytes": len(content), "sha256": checksum}
+        lines |= {"tables": statements(names), "restored": 1}
+        say("\n".join(f"{name}={value}" for name, value in lines.items()))
