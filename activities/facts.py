@@ -78,7 +78,7 @@ async def read_facts(hosts: Hosts, request: UpgradeRequest) -> Facts:
         guests=tuple(guest.facts for guest in cloud.guests),
         services=tuple(ServiceRecord.model_validate(_record(row)) for row in cloud.services),
         capacity=cloud.capacity,
-        findings=_merged(findings),
+        findings=_merged(findings, list(inventory.hosts)),
     )
 
 
@@ -211,10 +211,13 @@ async def _collect(reading: Awaitable[T], subject: str, findings: list[Finding],
         return otherwise
 
 
-def _merged(findings: list[Finding]) -> tuple[Finding, ...]:
-    """Say only once what is the same on several hosts, such as a key that is missing on the worker's own machine."""
+def _merged(findings: list[Finding], hosts: list[str]) -> tuple[Finding, ...]:
+    """Say only once what is the same on several hosts, such as a key that is missing on the worker's own machine.
+
+    They come in the order of the inventory, not in that of their answers.
+    """
     subjects: dict[tuple[str, str, str], list[str]] = {}
-    for finding in findings:
+    for finding in sorted(findings, key=lambda f: hosts.index(f.subject) if f.subject in hosts else len(hosts)):
         subjects.setdefault((finding.severity, finding.problem, finding.remedy), []).append(finding.subject)
     return tuple(
         Finding(severity=severity, subject=", ".join(dict.fromkeys(where)), problem=problem, remedy=remedy)

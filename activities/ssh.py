@@ -227,7 +227,7 @@ def _explain(login: _Login, error: Exception) -> StackrollError:
         return _explain_host_key(login, error)
     if isinstance(error, asyncssh.PermissionDenied):
         return Refused(
-            f"{where} does not accept the key {login.key} for user {login.user}",
+            f"its sshd does not accept the key {login.key} for user {login.user}",
             host=login.host,
             remedy="add its public half to the user's authorized_keys there, or correct ssh.user and ssh.key",
         )
@@ -249,7 +249,7 @@ def _explain_host_key(login: _Login, error: Exception) -> StackrollError:
     known = any(asyncssh.read_known_hosts(login.known_hosts).match(login.address, login.address, login.port)[:2])
     if not known and isinstance(error, asyncssh.HostKeyNotVerifiable):
         return Refused(
-            f"the host key of {login.address} is not in {login.known_hosts}",
+            f"its host key is not in {login.known_hosts}",
             host=login.host,
             remedy="verify the host's key on its console and add it to the file",
         )

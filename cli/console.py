@@ -12,6 +12,7 @@ from rich.console import Console
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 P = ParamSpec("P")
 

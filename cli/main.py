@@ -1,20 +1,21 @@
 """``stackroll``: the command line."""
 
 import contextlib
+import logging
 import os
 import sys
 
 import typer
 
 from cli import orders, plans, runs, serve
-from cli.console import err
+from cli.console import LOG_FORMAT, err
 from cli.documents import BadInputError
 from cli.errors import CliError, Exit
 
 app = typer.Typer(
     help="Roll an OpenStack cloud from one release to the next while its users work on, and go back if it goes wrong.",
     epilog="Exit status: 0 done, 1 something outside failed, 2 bad input, 3 the check found errors, "
-    "4 the run stopped or failed, 5 refused.",
+    "4 the run stopped or failed, 5 refused. With STACKROLL_DEBUG=1 the libraries' logs are shown.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -40,8 +41,19 @@ def run() -> int:
     return Exit.OK
 
 
+def route_logs() -> None:
+    """Keep what libraries log and warn of from the operator, who is told in better words; STACKROLL_DEBUG shows it."""
+    debug = os.environ.get("STACKROLL_DEBUG", "") not in {"", "0"}
+    logging.captureWarnings(True)
+    if debug:
+        logging.basicConfig(level=logging.DEBUG, format=LOG_FORMAT)
+    else:
+        logging.getLogger().addHandler(logging.NullHandler())
+
+
 def main() -> None:
     """Run the command line as a process."""
+    route_logs()
     status = run()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError):

@@ -1,7 +1,6 @@
 """Before anything changes: check, plan, render, schema."""
 
 import json
-import logging
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -101,9 +100,6 @@ async def read(request: UpgradeRequest) -> Facts:
     from activities.facts import read_facts  # noqa: PLC0415
     from activities.ssh import Hosts  # noqa: PLC0415
 
-    # What they would log is in the findings, in better words.
-    for name in ("keystoneauth", "openstack", "asyncssh"):
-        logging.getLogger(name).addHandler(logging.NullHandler())
     hosts = Hosts()
     try:
         with err.status(f"reading {escape(request.inventory.cloud)}"):

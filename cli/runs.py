@@ -18,7 +18,7 @@ from cli.summary import summary
 from cli.view import screen
 from cli.watch import Glance, utc_now, watch
 from model.control import Approve
-from model.status import Report
+from model.status import Report, RunState
 from model.words import clock, elapsed
 
 _PLAN_EVERY = 0.5
@@ -161,7 +161,9 @@ async def _follow(runs: Runs, run: str, *, lines: bool) -> None:
     except asyncio.CancelledError:
         say(f"\n{run} goes on; watch it again with `stackroll watch {run}`")
         raise
-    await _print_summary(runs, run, glance)
+    # The lines of a refused run have told everything there is.
+    if not (lines and glance.status and glance.status.state is RunState.REFUSED):
+        await _print_summary(runs, run, glance)
     if glance.exit is not Exit.OK:
         raise typer.Exit(glance.exit)
 

@@ -3,9 +3,11 @@
 What they need is imported inside the commands: it takes a second to load, and no other command needs it.
 """
 
+import logging
+
 import typer
 
-from cli.console import awaited
+from cli.console import LOG_FORMAT, awaited
 from cli.errors import CliError, NoAnswerError
 from workers.connect import Unreachable
 
@@ -34,6 +36,8 @@ async def worker() -> None:
     """Run a worker that serves the Temporal named by TEMPORAL_ADDRESS or the profile, until Ctrl-C."""
     from workers.worker import run_worker  # noqa: PLC0415
 
+    # A worker's log is all that it says.
+    logging.basicConfig(level=logging.getLogger().level, format=LOG_FORMAT, force=True)
     try:
         status = await run_worker()
     except Unreachable as error:

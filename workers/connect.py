@@ -1,5 +1,6 @@
 """The way to Temporal: the standard profile and ``TEMPORAL_*``, or else the embedded server of ``stackroll dev``."""
 
+import asyncio
 import dataclasses
 
 from temporalio.client import Client
@@ -8,6 +9,15 @@ from temporalio.envconfig import ClientConfigProfile
 from temporalio.service import RPCError
 
 from workers.settings import Settings
+
+_LIMIT = 15.0
+# What the SDK's messages say, deep within; the first that fits counts.
+_REASONS = {
+    "connection refused": "nothing listens there",
+    "dns error": "there is no such host",
+    "timeout": "no answer in time",
+    "timed out": "no answer in time",
+}
 
 
 class Unreachable(Exception):  # noqa: N818 - named like the activity errors: it says what is the matter
@@ -28,14 +38,17 @@ async def connect(settings: Settings | None = None) -> Client:
     if not profile.address:
         profile = dataclasses.replace(profile, address=settings.address)
     try:
-        return await Client.connect(**profile.to_client_connect_config(), data_converter=pydantic_data_converter)
-    except (RPCError, RuntimeError, ValueError) as error:
+        async with asyncio.timeout(_LIMIT):
+            return await Client.connect(**profile.to_client_connect_config(), data_converter=pydantic_data_converter)
+    except (RPCError, RuntimeError, ValueError, TimeoutError) as error:
         raise Unreachable(
-            f"Temporal does not answer at {profile.address}: {_first_line(error)}\n"
+            f"Temporal does not answer at {profile.address}: {_reason(error)}\n"
             "Start the embedded one with `stackroll dev`, or name another by TEMPORAL_ADDRESS or a profile "
             "(`temporal config set --prop address --value HOST:PORT`)."
         ) from None
 
 
-def _first_line(error: BaseException) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+def _reason(error: BaseException) -> str:
+    text = str(error) or type(error).__name__
+    known = (words for sign, words in _REASONS.items() if sign in text.lower())
+    return next(known, text.splitlines()[0])

@@ -6,13 +6,15 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.lab.access import LAB, stackroll
+from tests.lab.access import LAB, addresses, all_job_starts, read_yaml, sql, stackroll
+from tests.lab.judge import assert_guests_are_well, assert_wholly_at, guests
 from tests.lab.observers import Prober, User
 
 DEV_PORT = "17233"
@@ -33,6 +35,32 @@ def bring_up(release: str) -> None:
         stackroll("lab", "down")
     done = stackroll("lab", "up", "--release", release, timeout=1500)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def lab_any() -> None:
+    """The lab at 2026.1, as it was made: as it is if nothing has been done to it, else made anew.
+
+    For tests that leave it as it was.
+    """
+    if not _is_as_made("2026.1"):
+        bring_up("2026.1")
+
+
+def _is_as_made(release: str) -> bool:
+    if not (LAB / "lab.json").exists() or stackroll("lab", "status").returncode != 0:
+        return False
+    try:
+        assert read_yaml("cloud.yaml")["release"] == release
+        assert len(addresses("control")) == 2
+        assert len(addresses("compute")) == 3
+        assert_wholly_at(release)
+        assert_guests_are_well(guests())
+        assert sql("select host from nova.services where disabled or forced_down") == []
+        assert all_job_starts() == []
+    except AssertionError:
+        return False
+    return True
 
 
 @dataclass
@@ -101,7 +129,20 @@ class Dev:
 
 @pytest.fixture
 def dev(tmp_path: Path) -> Iterator[Dev]:
-    state = tmp_path / "state"
+    with running_dev(tmp_path / "state") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def shared_dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
+    """One for all tests of a file: for those that kill nothing."""
+    with running_dev(tmp_path_factory.mktemp("dev") / "state") as running:
+        yield running
+
+
+@contextmanager
+def running_dev(state: Path) -> Iterator[Dev]:
+    """Temporal and a worker for as long as the block runs."""
     state.mkdir()
     binary = Path(__file__).parents[2] / ".venv/bin/stackroll"
     env = {

@@ -151,6 +151,40 @@ def test_one_thing_is_wrong(name: str) -> None:
     assert found[0].remedy
 
 
+def test_what_is_the_same_on_several_hosts_is_told_once() -> None:
+    stopped = host(**{"nova-compute": None})
+    (finding,) = judge(good(hosts={**good().hosts, "cmp1": stopped, "cmp2": stopped}), request())
+    assert (finding.subject, finding.problem) == ("nova-compute on cmp1, cmp2", "is not running")
+
+
+@pytest.mark.parametrize(
+    ("nova", "others", "problem", "remedy"),
+    [
+        (
+            "34.0.0",
+            {"keystone": "30.0.0", "placement": "16.0.0", "glance": "33.0.0"},
+            "is 2026.1 in the inventory, but the whole cloud already runs 2026.2, the target",
+            "set release: 2026.2 in the inventory, and a later target",
+        ),
+        (
+            "32.0.0",
+            {"keystone": "28.0.0", "placement": "14.0.0", "glance": "31.0.0"},
+            "is 2026.1 in the inventory, but the whole cloud already runs 2025.2",
+            "set release: 2025.2 in the inventory",
+        ),
+    ],
+)
+def test_a_wrong_release_in_the_inventory_is_one_finding(
+    nova: str, others: dict[str, str], problem: str, remedy: str
+) -> None:
+    control = host(**{unit: others.get(unit, nova) for unit in CONTROL})
+    compute = host(**{"nova-compute": nova})
+    hosts = {"infra1": host(), "ctl1": control, "ctl2": control, "cmp1": compute, "cmp2": compute}
+    (finding,) = judge(good(hosts=hosts), request())
+    assert (finding.severity, finding.subject, finding.problem) == ("error", "release", problem)
+    assert finding.remedy == remedy
+
+
 def test_errors_come_first_and_all_at_once() -> None:
     facts = good(
         hosts={**good().hosts, "cmp2": host(**{"nova-compute": None}), "ctl1": host(**CONTROL | {"glance": None})},
