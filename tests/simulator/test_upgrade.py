@@ -1,12 +1,14 @@
 """Whole upgrades of simulated clouds, carried out by the real activities over real SSH and HTTP."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from temporalio.client import Client
 
 from model.releases import find_release
-from model.status import Report, StepState
+from model.spec import Availability
+from model.status import Report, RunState, StepState
 from simulator.server import Simulation
 from tests.simulator.conftest import sim_cloud, upgrade
 
@@ -42,3 +44,31 @@ async def test_a_small_cloud_is_upgraded_and_nobody_notices(temporal: Client, tm
     assert {api.service: api.failed for api in report.availability} == dict.fromkeys(
         ("keystone", "placement", "glance", "nova-api"), 0
     )
+
+
+async def test_a_host_that_fails_is_put_back_and_a_retry_goes_on(temporal: Client, tmp_path: Path) -> None:
+    """Besides, a migration fails once, a connection breaks, and an API answers 500 once: nobody has to do a thing."""
+    faults: tuple[dict[str, Any], ...] = (
+        {"on": "cmp1", "at": "migration", "how": "error"},
+        {"on": "ctl1", "at": "install:glance", "how": "disconnect"},
+        {"on": "nova", "at": "GET /v2.1/os-migrations", "how": "http", "status": 500, "skip": 4},
+        {"on": "cmp2", "at": "start:nova-compute", "how": "exit", "output": "no libvirt", "times": 3},
+    )
+    async with (
+        sim_cloud(tmp_path / "sim", *faults, compute=2) as sim,
+        upgrade(temporal, sim, availability=Availability(enabled=False)) as run,
+    ):
+        status = await run.until(RunState.FAILING)
+        assert [step.id for step in status.failed] == ["cmp2/switch"]
+        assert "no libvirt" in status.failed[0].error
+        assert "taken back" in status.failed[0].error
+        cmp2 = sim.cloud.hosts["cmp2"]
+        assert cmp2.units["nova-compute"].version == "33.0.1"
+        assert cmp2.complete == {("nova", "33.0.1")}
+        assert not sim.cloud.nova.record("nova-compute", "cmp2").disabled
+        assert len(sim.cloud.faults.happened) == 6
+        await run.handle.execute_update("retry", {"by": "anna", "reason": "mended", "step": "cmp2/switch"})
+        assert (await run.handle.result())["state"] == "completed"
+        assert_wholly_at(sim, "2026.2")
+        assert {guest.status for guest in sim.cloud.nova.guests.values()} == {"ACTIVE"}
+        assert sim.shell.unknown == []
