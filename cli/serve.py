@@ -1,4 +1,4 @@
-"""The processes: ``dev`` for one machine with everything in it, ``worker`` beside a Temporal of your own, the lab.
+"""The processes: ``dev`` for one machine with everything in it, ``worker`` beside a Temporal of your own, the clouds.
 
 What they need is imported inside the commands: it takes a second to load, and no other command needs it.
 """
@@ -18,7 +18,8 @@ def register(app: typer.Typer) -> None:
         app.command(rich_help_panel="Processes")(awaited(command))
     # Its own command line takes all arguments, --help among them.
     passed_on = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
-    app.command(rich_help_panel="Processes", context_settings=passed_on)(lab)
+    for passing in (lab, sim):
+        app.command(rich_help_panel="Processes", context_settings=passed_on)(passing)
 
 
 async def dev() -> None:
@@ -57,3 +58,10 @@ def lab(context: typer.Context) -> None:
     from cli.lab import app  # noqa: PLC0415
 
     app(context.args, prog_name="stackroll lab")
+
+
+def sim(context: typer.Context) -> None:
+    """A simulated cloud of any size on this machine: for scale, for faults, for time that runs faster."""
+    from cli.sim import app  # noqa: PLC0415
+
+    app(context.args, prog_name="stackroll sim")
