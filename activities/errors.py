@@ -6,7 +6,8 @@
      ├── Unreachable                  the transport failed; nothing is known against the step; Temporal tries again
      ├── Refused                      wrong input, credentials or host key; trying again cannot help
      ├── StepFailed                   the step itself failed, and that is certain; the workflow decides
-     ├── OutcomeUnknown               something was started, and what came of it is not known; a person must look
+     ├── OutcomeUnknown               something was started, and what came of it is not known yet: trying again finds it
+     │    └── JobLost                 nor will it ever be known (the host rebooted in the middle); a person must look
      └── UnexpectedError              none of the above: a defect of stackroll or of what it talks to
 
 ``as_application_error`` is the one place where they become Temporal failures: the type is the class's name, and only
@@ -120,6 +121,10 @@ class StepFailed(StackrollError):  # noqa: N818
 
 class OutcomeUnknown(StackrollError):  # noqa: N818
     """Something was started on a host, and what came of it is not known."""
+
+
+class JobLost(OutcomeUnknown):
+    """A job was begun, does not run, and left no result: it will never be known how far it came."""
 
 
 class UnexpectedError(StackrollError):

@@ -9,7 +9,7 @@ below ``STATE_DIR/<name>/``: the script, ``started`` (made by the job itself bef
 ==========  ==============  ======  =======================================================
 yes         any             yes     finished: hand back the result
 no          yes             any     running: wait
-no          no              yes     lost (the host rebooted, the unit was killed): ``OutcomeUnknown``
+no          no              yes     lost (the host rebooted, the unit was killed): ``JobLost``
 no          no              no      never begun: start it
 ==========  ==============  ======  =======================================================
 
@@ -25,7 +25,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from activities.errors import OutcomeUnknown, StepFailed, Unreachable
+from activities.errors import JobLost, OutcomeUnknown, StepFailed, Unreachable
 from activities.ssh import Completed, Hosts
 from model.inventory import Inventory
 
@@ -213,8 +213,8 @@ class _Job:
                 remedy=f"watch it with: systemctl status '{self.unit_prefix}-*'; when it has ended, retry the step",
             )
 
-    def _lost(self) -> OutcomeUnknown:
-        return OutcomeUnknown(
+    def _lost(self) -> JobLost:
+        return JobLost(
             "the job was begun, is not running, and left no result: the host rebooted or somebody killed it",
             host=self.host,
             command=self.key,

@@ -2,8 +2,24 @@
 
 from model.base import Record
 from model.inventory import Inventory
-from model.plan import Step
+from model.plan import Plan, Step
+from model.spec import UpgradeRequest
 from model.status import StepStatus
+from model.work import Facts, Finding
+
+
+class PlanRequest(Record):
+    """The input of ``make_plan``: what is wanted of what was found."""
+
+    request: UpgradeRequest
+    facts: Facts
+
+
+class PlanResult(Record):
+    """What came of planning: all that speaks against the upgrade, and the plan unless something forbids it."""
+
+    findings: tuple[Finding, ...]
+    plan: Plan | None = None
 
 
 class GroupRequest(Record):

@@ -13,6 +13,7 @@ from activities.quiesce import QuiesceActivities
 from activities.report import Reports
 from activities.snapshot import SnapshotActivities
 from activities.verify import VerifyActivities
+from workers.planner import Planner
 from workflows.availability import AvailabilityWatch
 from workflows.group import HostUpgrade, ServiceUpgrade
 from workflows.lock import CloudLock
@@ -34,6 +35,7 @@ class Activities:
         tools = self._toolbox
         return activities_of(
             FactsActivities(tools),
+            Planner(),
             SnapshotActivities(tools),
             HostActivities(tools),
             ApiActivities(tools),

@@ -13,6 +13,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.dag import Machine, NodeState
     from workflows.details import current_details
     from workflows.ledger import Ledger
+    from workflows.names import STATE_KEY
 
 
 def _no(message: str) -> ApplicationError:
@@ -27,10 +28,12 @@ class Controlled:
     approved: dict[str, Event]
     skipped: set[str]
     stopping: bool
+    told_state: str
 
     def changed(self) -> None:
         """Bring the web UI's table up to date."""
         self._derive_state()
+        self._tell_state()
         workflow.set_current_details(current_details(self.ledger.status(workflow.now())))
 
     @abstractmethod
@@ -45,6 +48,13 @@ class Controlled:
     def plan_steps(self) -> Mapping[str, Step]:
         """The steps of the plan; empty before there is one."""
         return self.ledger.plan.by_id if self.ledger.plan else {}
+
+    def _tell_state(self) -> None:
+        """Keep the search attribute in step, so that lists and saved views show what a run is doing."""
+        state = self.ledger.state.value
+        if state != self.told_state:
+            self.told_state = state
+            workflow.upsert_search_attributes([STATE_KEY.value_set(state)])
 
     def _derive_state(self) -> None:
         ledger, machine = self.ledger, self.machine

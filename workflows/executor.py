@@ -13,7 +13,7 @@ with workflow.unsafe.imports_passed_through():
     from model.status import StepState, StepStatus
     from model.work import StepResult, Work
     from workflows.ledger import iso, pending
-    from workflows.names import BACKOFF_SECONDS, STEP_FAILED, STEP_GRACE, STEP_RETRY
+    from workflows.names import BACKOFF_SECONDS, OUTCOME_UNKNOWN, STEP_FAILED, STEP_GRACE, STEP_RETRY
 
 # Marks the count of a step's compensation among the counts of tries.
 UNDO = "#undo"
@@ -91,7 +91,7 @@ class Executor:
         """
         before = self.steps.get(step.id, pending(step))
         if step.undo is None:
-            self.put(before.model_copy(update={"state": StepState.UNDONE}))
+            self.put(before.model_copy(update={"state": StepState.UNDONE, "summary": "nothing to take back"}))
             return
         self.put(
             before.model_copy(
@@ -127,8 +127,8 @@ class Executor:
                 if is_cancelled_exception(error):
                     raise
                 text, kind = _explain(error)
-                if kind is not None:
-                    # The next try is a new one; after a timeout the job may still run, and the next try adopts it.
+                if kind not in (None, OUTCOME_UNKNOWN):
+                    # The next try is a new one; where a job may still be running, the next try finds it by its name.
                     self.tries[key] = generation + 1
                 if kind != STEP_FAILED or left == 0:
                     raise StepError(text) from error

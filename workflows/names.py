@@ -8,6 +8,7 @@ TASK_QUEUE = "stackroll"
 
 # Activities that are not steps; steps' activities are named by model.plan.Action.
 READ_FACTS = "read_facts"
+MAKE_PLAN = "make_plan"
 WATCH_AVAILABILITY = "watch_availability"
 WRITE_REPORT = "write_report"
 
@@ -19,6 +20,7 @@ STATE_KEY = SearchAttributeKey.for_keyword("StackrollState")
 # The names that activities give to what went wrong (activities.errors).
 UNREACHABLE = "Unreachable"
 STEP_FAILED = "StepFailed"
+OUTCOME_UNKNOWN = "OutcomeUnknown"
 
 # A host that does not answer is tried again until the step's time is over; everything else the run decides about.
 STEP_RETRY = RetryPolicy(

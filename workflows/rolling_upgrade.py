@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError, WorkflowAlreadyStartedError
@@ -13,13 +13,12 @@ with workflow.unsafe.imports_passed_through():
 
     from model.actions import GateParams, SoakParams
     from model.availability import AvailabilityResult, WatchRequest
-    from model.base import JsonObject
+    from model.base import JsonObject, Record
     from model.control import Abort, Who
-    from model.messages import LockRequest
-    from model.plan import Action, Plan, Step
-    from model.preflight import judge
+    from model.messages import LockRequest, PlanRequest, PlanResult
+    from model.plan import Action, Plan, Reversibility, Step
     from model.spec import UpgradeRequest
-    from model.status import Event, Report, RunState, Waiting
+    from model.status import Event, Report, RunState, StepState, Waiting
     from model.work import Facts, Finding, StepResult
     from workflows import names
     from workflows.availability import AvailabilityWatch
@@ -30,9 +29,9 @@ with workflow.unsafe.imports_passed_through():
     from workflows.ledger import Ledger, iso
     from workflows.lock import CloudLock
     from workflows.nodes import root_nodes
-    from workflows.plan import make_plan
     from workflows.walker import Walker
 
+_Answer = TypeVar("_Answer", Facts, PlanResult)
 Handle = workflow.ChildWorkflowHandle[Any, Any]
 
 
@@ -49,6 +48,7 @@ class RollingUpgrade(Controlled):
         self.approved: dict[str, Event] = {}
         self.skipped: set[str] = set()
         self.stopping = False
+        self.told_state = ""
         self._children = Children(self.ledger, lambda: self.stopping)
         self._before: JsonObject = {}
         self._after: JsonObject = {}
@@ -108,26 +108,32 @@ class RollingUpgrade(Controlled):
             ) from None
 
     async def _plan(self, request: UpgradeRequest) -> Plan:
+        facts = await self._read(names.READ_FACTS, request, Facts, f"read {request.inventory.cloud}")
+        asked = PlanRequest(request=request, facts=facts)
+        made = await self._read(names.MAKE_PLAN, asked, PlanResult, "make the plan")
+        for finding in made.findings:
+            self.ledger.note(workflow.now(), finding.severity, finding.subject, _reason(finding))
+        if made.plan is None:
+            errors = [finding for finding in made.findings if finding.severity == "error"]
+            raise self._refusal("; ".join(f"{error.subject}: {_reason(error)}" for error in errors), told=True)
+        self.ledger.begin(made.plan)
+        self.ledger.note(workflow.now(), "plan", made.plan.hash, f"{len(made.plan.steps)} steps")
+        return made.plan
+
+    async def _read(self, name: str, asked: Record, kind: type[_Answer], summary: str) -> _Answer:
+        """Call an activity that changes nothing; what it raises refuses the upgrade."""
         try:
-            facts = await workflow.execute_activity(
-                names.READ_FACTS,
-                request,
-                result_type=Facts,
+            answer: _Answer = await workflow.execute_activity(
+                name,
+                asked,
+                result_type=kind,
                 start_to_close_timeout=names.READ_TIMEOUT,
                 retry_policy=names.READ_RETRY,
-                summary=f"read {request.inventory.cloud}",
+                summary=summary,
             )
         except ActivityError as error:
             raise self._refusal(str(error.cause or error)) from error
-        findings = (*facts.findings, *judge(facts, request))
-        for finding in findings:
-            self.ledger.note(workflow.now(), finding.severity, finding.subject, _reason(finding))
-        if errors := [finding for finding in findings if finding.severity == "error"]:
-            raise self._refusal("; ".join(f"{error.subject}: {_reason(error)}" for error in errors), told=True)
-        plan = make_plan(request, facts)
-        self.ledger.begin(plan)
-        self.ledger.note(workflow.now(), "plan", plan.hash, f"{len(plan.steps)} steps")
-        return plan
+        return answer
 
     def _refusal(self, reasons: str, *, told: bool = False) -> ApplicationError:
         """End the run; reasons that the record has already are not told there again."""
@@ -242,14 +248,19 @@ class RollingUpgrade(Controlled):
         elif finished:
             ledger.message = f"finished without {', '.join(sorted(self.skipped))}: {ledger.cloud} may be mixed"
         else:
-            ledger.message = f"{ledger.message}; the upgrade is not complete, and {ledger.cloud} may be mixed"
+            left = f"the upgrade is not complete, and {ledger.cloud} may be mixed" if self._changed_it() else _UNTOUCHED
+            ledger.message = f"{ledger.message}; {left}"
         self._end(RunState.COMPLETED if finished and not self.skipped else RunState.STOPPED)
+
+    def _changed_it(self) -> bool:
+        """Whether any step that changes something has begun."""
+        begun = [step.id for step in self.ledger.steps.values() if step.state is not StepState.PENDING]
+        return any(self.plan_steps[id_].reversibility is not Reversibility.R0 for id_ in begun)
 
     def _end(self, state: RunState, text: str = "") -> None:
         self.ledger.state = state
         self.ledger.ended = iso(workflow.now())
         self.ledger.note(workflow.now(), state.value, "run", text or self.ledger.message)
-        workflow.upsert_search_attributes([names.STATE_KEY.value_set(state.value)])
         self.changed()
 
     async def _write_report(self) -> None:
@@ -284,6 +295,9 @@ class RollingUpgrade(Controlled):
     def tell_children(self, signal: str, order: Who | Abort) -> None:
         """Forward an order to every running child."""
         self._children.tell(signal, order)
+
+
+_UNTOUCHED = "nothing was changed"
 
 
 def _headline(request: Any) -> tuple[str, str, str]:

@@ -3,6 +3,7 @@ import pytest
 from temporalio.exceptions import ApplicationError
 
 from activities.errors import (
+    JobLost,
     OutcomeUnknown,
     Refused,
     StackrollError,
@@ -36,6 +37,7 @@ def test_a_message_says_what_where_and_what_next() -> None:
         (Refused("x"), "Refused", False),
         (StepFailed("x"), "StepFailed", False),
         (OutcomeUnknown("x"), "OutcomeUnknown", False),
+        (JobLost("x"), "JobLost", False),
         (httpx.ConnectError("refused"), "Unreachable", True),
         (ConnectionResetError("reset"), "Unreachable", True),
         (KeyError("x"), "UnexpectedError", False),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from activities.errors import OutcomeUnknown, StepFailed, Unreachable
+from activities.errors import JobLost, OutcomeUnknown, StepFailed, Unreachable
 from activities.jobs import JobResult, job_name, run_job
 from activities.ssh import Hosts
 from tests.activities.conftest import Site
@@ -123,7 +123,7 @@ async def test_a_job_that_a_reboot_ended_has_an_unknown_outcome(site: Site, host
     await gate.begun.wait()
     site.host.kill_units()
     for attempt in (waiting, run(site, hosts, GATED)):
-        with pytest.raises(OutcomeUnknown, match="left no result"):
+        with pytest.raises(JobLost, match="left no result"):
             await attempt
     assert runs(site) == 1
 

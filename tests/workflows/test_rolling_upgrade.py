@@ -90,6 +90,20 @@ async def test_a_host_that_fails_half_way_is_taken_back_and_retry_goes_on(tempor
         await run.handle.result()
     again = [name for name in cloud.calls[before:] if name.startswith("cmp1")]
     assert again == [f"cmp1/{step}" for step in ("install", "disable", "drain", "switch", "verify", "enable")]
+    assert len(cloud.keys) == len(set(cloud.keys)), "a try would find the jobs of an earlier one"
+
+
+@pytest.mark.parametrize(("failure", "generations"), [("OutcomeUnknown", "00"), ("JobLost", "01")])
+async def test_a_retry_finds_a_job_that_may_still_run_and_begins_anew_where_it_is_lost(
+    temporal: Client, failure: str, generations: str
+) -> None:
+    cloud = FakeCloud(fail={"expand/nova/db-sync": 1}, failure_type=failure)
+    async with running_worker(temporal, cloud) as queue:
+        run = await start(temporal, queue, request(computes=1))
+        await run.until(RunState.FAILING)
+        await run.handle.execute_update("retry", {**ME, "step": "expand/nova/db-sync"})
+        await run.handle.result()
+    assert "".join(key[-1] for key in cloud.keys if "/expand/nova/db-sync/" in key) == generations
 
 
 async def test_only_the_failed_control_host_is_taken_back(temporal: Client) -> None:
