@@ -59,7 +59,7 @@ class Listener:
     def __init__(self, address: str, port: int, handler: Handler) -> None:
         self._address, self._port, self._handler = address, port, handler
         self._server: asyncio.Server | None = None
-        self._writers: set[asyncio.StreamWriter] = set()
+        self._serving: dict[asyncio.StreamWriter, asyncio.Task[None] | None] = {}
 
     async def open(self) -> None:
         """Listen."""
@@ -72,11 +72,13 @@ class Listener:
         if self._server is not None:
             self._server.close()
             self._server = None
-        for writer in list(self._writers):
+        for writer, task in list(self._serving.items()):
             writer.transport.abort()
+            if task is not None:
+                task.cancel()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.add(writer)
+        self._serving[writer] = asyncio.current_task()
         try:
             while (request := await _read(reader)) is not None:
                 response = await self._handler(request)
@@ -90,7 +92,7 @@ class Listener:
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
             pass
         finally:
-            self._writers.discard(writer)
+            self._serving.pop(writer, None)
             writer.close()
             with contextlib.suppress(OSError):
                 await writer.wait_closed()

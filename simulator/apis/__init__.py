@@ -17,6 +17,8 @@ _ANSWERS = {
     "glance": image.answer,
     "nova-api": compute.answer,
 }
+# The balancer waits so long for an instance, in real seconds.
+_PATIENCE = 120.0
 # Asked without a token: the versions, health checks, and the request for a token itself.
 _OPEN = {"/", "/v3", "/v3/", "/v2.1", "/v2.1/", "/v2", "/v2/", "/healthcheck", "/v3/auth/tokens", "/versions"}
 
@@ -37,7 +39,8 @@ class Instance:
             case Http():
                 return _error(fault.status, fault.message)
             case Hang():
-                await asyncio.Event().wait()
+                await asyncio.sleep(_PATIENCE)
+                return _error(504, "Gateway Timeout")
             case Disconnect():
                 return None
             case Slow():

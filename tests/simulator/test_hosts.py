@@ -4,10 +4,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from activities import openstack
 from activities.balancer import balancer_of
+from activities.database import database_of
 from activities.databases import revisions, wrong_records
 from activities.errors import OutcomeUnknown, StepFailed, Unreachable
 from activities.facts import read_facts
@@ -161,6 +163,30 @@ async def test_apis_that_go_wrong(sim: Simulation, inventory: Inventory) -> None
     sim.cloud.faults.arm(*faults_of(fault))
     assert await openstack.live_migrate(inventory, guest) == "409: simulated failure"
     assert sim.cloud.nova.migrations == []
+
+
+async def test_connections_to_apis_that_break_or_hang(sim: Simulation, inventory: Inventory) -> None:
+    sim.cloud.faults.arm(*faults_of({"on": "ctl1", "at": "GET /v3", "how": "disconnect"}))
+    url = f"http://{sim.cloud.hosts['ctl1'].address}:5000/v3"
+    async with httpx.AsyncClient() as client:
+        with pytest.raises(httpx.RemoteProtocolError):
+            await client.get(url)
+        assert (await client.get(url)).status_code == 200
+        sim.cloud.faults.arm(*faults_of({"on": "keystone", "at": "* /v3", "how": "hang"}))
+        with pytest.raises(httpx.ReadTimeout):
+            await client.get(url, timeout=0.1)
+        await sim.cloud.stop(sim.cloud.hosts["ctl1"], "keystone")
+        with pytest.raises(httpx.ConnectError):
+            await client.get(url)
+
+
+async def test_a_dump_is_cut_short(sim: Simulation, hosts: Hosts, inventory: Inventory) -> None:
+    sim.cloud.faults.arm(*faults_of({"on": "infra1", "at": "dump:keystone", "how": "truncated"}))
+    script = database_of(inventory).dump(("keystone",), "/var/lib/stackroll/x.sql.gz")
+    first = await run_job(hosts, inventory, "infra1", "dump/0", script, timeout=60, group="dump")
+    assert (first.status, first.output_tail) == (74, "the dump is cut short\n")
+    second = await run_job(hosts, inventory, "infra1", "dump/1", script, timeout=60, group="dump")
+    assert database_of(inventory).parse_dump(second.output_tail).restored
 
 
 async def test_many_hosts_are_read_at_once(tmp_path: Path, hosts: Hosts) -> None:
