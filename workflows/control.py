@@ -34,7 +34,7 @@ class Controlled:
         """Bring the web UI's table up to date."""
         self._derive_state()
         self._tell_state()
-        workflow.set_current_details(current_details(self.ledger.status(workflow.now())))
+        workflow.set_current_details(current_details(self.ledger.status(workflow.now(), forecast=False)))
 
     @abstractmethod
     def tell_children(self, signal: str, order: Who | Abort) -> None:

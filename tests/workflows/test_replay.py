@@ -35,7 +35,10 @@ def types_in(history: WorkflowHistory) -> str:
 async def test_stored_histories_are_replayed(scenario: str) -> None:
     # The sandbox loads every module anew for every run, and has no say in the order of commands.
     runner = UnsandboxedWorkflowRunner()
-    replayer = Replayer(workflows=WORKFLOWS, workflow_runner=runner, data_converter=pydantic_data_converter)
+    # Without the deadlock detector: how long an activation takes on a busy machine is not what is tested here.
+    replayer = Replayer(
+        workflows=WORKFLOWS, workflow_runner=runner, data_converter=pydantic_data_converter, debug_mode=True
+    )
     stored = histories(scenario)
     results = await replayer.replay_workflows(_each(stored), raise_on_replay_failure=False)
     assert not {run_id: str(failure) for run_id, failure in results.replay_failures.items()}

@@ -13,6 +13,7 @@ from model.plan import Action, Phase, Plan
 from model.status import Report, RunState, StepState
 from model.work import Finding
 from tests.workflows.fake_cloud import FakeCloud, request, running_worker, start
+from workflows import names
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.temporal]
 ME = {"by": "anna", "reason": "test"}
@@ -71,6 +72,8 @@ async def test_a_database_step_is_never_tried_again_by_itself(temporal: Client) 
         status = await run.until(RunState.FAILING)
         assert cloud.calls.count("expand/nova/db-sync") == 1
         assert status.failed[0].error == "ctl1: it broke"
+        described = await run.handle.describe()
+        assert described.typed_search_attributes[names.STATE_KEY] == "failing"
         assert "stackroll retry" in status.waiting[0].go_on
         await run.handle.execute_update("retry", {**ME, "step": "expand/nova/db-sync"})
         await run.handle.result()
