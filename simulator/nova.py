@@ -4,7 +4,7 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
-from model.components import COMPUTE_UNIT, find_component
+from model.components import COMPUTE_UNIT
 from model.inventory import Role
 from model.nova import ENDED
 from model.releases import RELEASES
@@ -221,8 +221,3 @@ def _oldest_compute(version: str) -> int:
     """Return the oldest compute service that a release's control services accept: two releases before it."""
     order = [release.versions["nova"] for release in RELEASES.values()]
     return SERVICE_VERSIONS[order[max(0, order.index(version) - 2)]]
-
-
-def api_of(unit: str) -> str:
-    """Return the service whose API a unit is."""
-    return find_component(unit).service

@@ -8,7 +8,7 @@ from simulator.cloud import SimCloud
 from simulator.faults import DiskFull, Exit, Fault, Gone, Hang, Restarts, Slow, Truncated
 from simulator.host import Host, venv
 from simulator.intents import Part, Scripts, names_of
-from simulator.schemas import SqlError, UnknownCommandError, statements
+from simulator.schemas import SqlError, UnknownCommandError, tables_of
 from simulator.settings import REPOSITORY
 
 Say = Callable[[str], None]
@@ -173,5 +173,5 @@ class Worker:
         host.files[path] = content = "".join(f"-- {name}: {cloud.schemas.rows[name]}\n" for name in names)
         checksum = hashlib.sha256(content.encode()).hexdigest()
         lines = {"position": "mysql-bin.000001:4242", "path": path, "bytes": len(content), "sha256": checksum}
-        lines |= {"tables": statements(names), "restored": 1}
+        lines |= {"tables": tables_of(names), "restored": 1}
         say("\n".join(f"{name}={value}" for name, value in lines.items()))

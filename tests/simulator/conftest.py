@@ -1,6 +1,5 @@
 """A simulated cloud, a worker with the real activities, and Temporal's own server."""
 
-import asyncio
 import contextlib
 import os
 import socket
@@ -83,4 +82,3 @@ async def hosts() -> AsyncIterator[Hosts]:
     connections = Hosts(connect_timeout=5)
     yield connections
     await connections.close()
-    await asyncio.sleep(0)
