@@ -22,6 +22,7 @@ KEEPALIVE_COUNT = 3
 # sshd refuses the eleventh session on one connection by default (MaxSessions 10).
 SESSIONS_PER_CONNECTION = 8
 # Beyond this many, the connection that has been idle longest makes room: fleets are bigger than a process's files.
+MAX_HANDSHAKES = 32
 MAX_CONNECTIONS = 256
 
 
@@ -66,6 +67,7 @@ class Hosts:
 
     def __init__(self, *, connect_timeout: float = CONNECT_TIMEOUT) -> None:
         self._connect_timeout = connect_timeout
+        self._handshakes = asyncio.Semaphore(MAX_HANDSHAKES)
         self._lines: dict[_Login, _Line] = {}
 
     async def run(
@@ -164,6 +166,11 @@ class Hosts:
 
     async def _connect(self, login: _Login) -> Any:
         _check_files(login)
+        # A thousand handshakes at once would each take longer than any limit.
+        async with self._handshakes:
+            return await self._shake_hands(login)
+
+    async def _shake_hands(self, login: _Login) -> Any:
         try:
             return await asyncssh.connect(
                 login.address,

@@ -217,10 +217,10 @@ def _room(facts: Facts, request: UpgradeRequest) -> Iterable[Finding]:
 def _redundancy(request: UpgradeRequest) -> Iterable[Finding]:
     controls = request.inventory.with_role(Role.CONTROL)
     if len(controls) < 2:
-        yield _warning(
+        yield _error(
             "control plane",
-            f"{controls[0]} is the only control host: each API is away while it is restarted",
-            "add a second control host behind the load balancer, or accept some seconds per service",
+            f"{controls[0]} is the only control host: each API would be away while it is restarted",
+            "add a second control host behind the load balancer",
         )
     computes = request.compute_hosts
     if len(computes) > 1 and request.spec.max_unavailable >= len(computes):

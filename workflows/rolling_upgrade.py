@@ -155,6 +155,8 @@ class RollingUpgrade(Controlled):
             try:
                 await walker.walk(until_stuck=False)
             except asyncio.CancelledError:
+                if workflow.cancellation_reason() is None:
+                    raise  # nobody cancelled it: the worker forgets the workflow
                 self.stop(Abort(by="cancel", reason="cancelled through Temporal"))
 
     async def _run_node(self, request: UpgradeRequest, plan: Plan, executor: Executor, node: str) -> None:

@@ -206,11 +206,11 @@ def test_hosts_out_together_are_reckoned_with() -> None:
     assert {finding.subject for finding in warnings} == {"cmp1", "cmp2"}
 
 
-def test_one_control_host_means_api_downtime(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_control_host_would_mean_downtime_and_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(HOSTS, "ctl2")
     hosts = {name: facts for name, facts in good().hosts.items() if name != "ctl2"}
     (finding,) = judge(good(hosts=hosts), request())
-    assert (finding.severity, finding.subject) == ("warning", "control plane")
+    assert (finding.severity, finding.subject) == ("error", "control plane")
 
 
 def test_unfinished_migrations() -> None:
