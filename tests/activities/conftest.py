@@ -90,7 +90,9 @@ class FakeHost:
         await self.stop()
         for task, child in list(self.serving.items()):
             if child is not None and child.returncode is None:
-                os.killpg(child.pid, signal.SIGKILL)
+                # It may end by itself in this very moment.
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(child.pid, signal.SIGKILL)
             await asyncio.wait([task])
 
     def drop(self) -> None:
