@@ -17,7 +17,7 @@ from activities.databases import check_schemas, lost_guests, revisions, wrong_re
 from activities.errors import StackrollError, StepFailed
 from activities.running import UnitState, read_units
 from activities.ssh import Hosts
-from model.actions import NoParams, VerifyCloudParams
+from model.actions import BaselineParams, VerifyCloudParams
 from model.base import JsonObject
 from model.baseline import (
     Baseline,
@@ -77,7 +77,7 @@ class VerifyActivities:
         return StepResult(summary=_everything(reading, params), details={"running": reading.running})
 
     @step_activity(Action.CAPTURE_BASELINE)
-    async def capture_baseline(self, work: Work, params: NoParams) -> StepResult:  # noqa: ARG002
+    async def capture_baseline(self, work: Work, params: BaselineParams) -> StepResult:  # noqa: ARG002
         """Keep what must be the same afterwards."""
         inventory = work.inventory
         reading = await self._look(inventory, VerifyCloudParams(versions={}))

@@ -8,11 +8,21 @@ class NoParams(Record):
     """An action that needs nothing but its target."""
 
 
+class BaselineParams(Record):
+    """``capture_baseline``: the versions (by service) whose object versions are kept for a way back."""
+
+    versions: dict[str, str] = {}
+
+
 class DumpParams(Record):
-    """``dump_databases``: a consistent dump of these schemas on the database host, with checksum."""
+    """``dump_databases``: a consistent dump of these schemas on the database host, with checksum.
+
+    ``keep``: seconds after which the dumps of earlier upgrades are deleted.
+    """
 
     service: str
     databases: tuple[str, ...]
+    keep: float | None = None
 
 
 class InstallParams(Record):
@@ -109,11 +119,53 @@ class VerifyCloudParams(Record):
     schema_checks: bool = False
 
 
+class CheckRollbackParams(Record):
+    """``check_rollback``: the way back is open. Nothing is changed.
+
+    Attributes:
+        old: by host and service, the version that is made active again; it must be there, whole.
+        new: by service, the version of the code that is taken back, whose tools rewrite what it has stored.
+        restore: whether dumps are to be restored; they must be there, and whole.
+        databases: by service, what would be restored.
+    """
+
+    old: dict[str, dict[str, str]] = {}
+    new: dict[str, str] = {}
+    restore: bool = False
+    databases: dict[str, tuple[str, ...]] = {}
+
+
+class RewriteParams(Record):
+    """``rewrite_objects``: what ``version`` stored in newer object versions is rewritten to those of the baseline."""
+
+    service: str
+    version: str
+
+
+class LossParams(Record):
+    """``count_losses``: what was made since these services' dumps, and would be lost by restoring them."""
+
+    databases: dict[str, tuple[str, ...]]
+
+
+class StopParams(Record):
+    """``stop_units``: stop units, as before a restore."""
+
+    units: tuple[str, ...]
+
+
+class RestoreParams(Record):
+    """``restore_databases``: put the upgrade's dumps of these services' databases in place of what is there."""
+
+    databases: dict[str, tuple[str, ...]]
+
+
 class GateParams(Record):
-    """``gate``: wait for an approval."""
+    """``gate``: wait for an approval. ``losses``: the step whose result names what would be lost."""
 
     gate: str
     automatic: bool
+    losses: str | None = None
 
 
 class SoakParams(Record):
@@ -124,7 +176,7 @@ class SoakParams(Record):
 
 PARAMS: dict[Action, type[Record]] = {
     Action.CHECK_CLOUD: VerifyCloudParams,
-    Action.CAPTURE_BASELINE: NoParams,
+    Action.CAPTURE_BASELINE: BaselineParams,
     Action.DUMP_DATABASES: DumpParams,
     Action.INSTALL: InstallParams,
     Action.UNINSTALL: InstallParams,
@@ -140,6 +192,12 @@ PARAMS: dict[Action, type[Record]] = {
     Action.SWITCH_COMPUTE: SwitchParams,
     Action.VERIFY_COMPUTE: VerifyComputeParams,
     Action.VERIFY_CLOUD: VerifyCloudParams,
+    Action.CHECK_ROLLBACK: CheckRollbackParams,
+    Action.REWRITE_OBJECTS: RewriteParams,
+    Action.VERIFY_ROLLBACK: VerifyCloudParams,
+    Action.COUNT_LOSSES: LossParams,
+    Action.STOP_UNITS: StopParams,
+    Action.RESTORE_DATABASES: RestoreParams,
     Action.GATE: GateParams,
     Action.SOAK: SoakParams,
 }

@@ -24,6 +24,8 @@ class Phase(StrEnum):
     SOAK = "soak"
     COMMIT = "commit"
     FINISH = "finish"
+    ROLLBACK = "rollback"
+    RESTORE = "restore"
 
 
 class Reversibility(StrEnum):
@@ -70,6 +72,12 @@ class Action(StrEnum):
     SWITCH_COMPUTE = "switch_compute"
     VERIFY_COMPUTE = "verify_compute"
     VERIFY_CLOUD = "verify_cloud"
+    CHECK_ROLLBACK = "check_rollback"
+    REWRITE_OBJECTS = "rewrite_objects"
+    VERIFY_ROLLBACK = "verify_rollback"
+    COUNT_LOSSES = "count_losses"
+    STOP_UNITS = "stop_units"
+    RESTORE_DATABASES = "restore_databases"
     GATE = "gate"
     SOAK = "soak"
 
@@ -101,6 +109,7 @@ class Step(Record):
         heartbeat: seconds without a sign of life after which a try counts as dead (its worker was killed).
         limit: the name of the limit that it counts against, if any.
         estimate: seconds that it is expected to take.
+        of: the step whose compensation this one is; it shares that step's jobs, so that the two exclude each other.
     """
 
     id: str
@@ -120,6 +129,7 @@ class Step(Record):
     heartbeat: float = Field(default=15.0, gt=0)
     limit: str | None = None
     estimate: float = Field(default=2.0, ge=0)
+    of: str | None = None
 
 
 class PlanError(ValueError):

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from model.base import Record
 from model.inventory import HostName, Inventory, ReleaseId, Role
+from model.plan import Phase
 from model.releases import UnsupportedStepError, check_step
 
 _DURATION = re.compile(r"^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)$")
@@ -35,6 +36,7 @@ class OnFailure(StrEnum):
     """What happens when a step has failed for good."""
 
     PAUSE = "pause"
+    ROLLBACK = "rollback"
 
 
 class Approval(StrEnum):
@@ -59,6 +61,33 @@ class Availability(Record):
     enabled: bool = True
 
 
+class FailurePolicy(Record):
+    """What happens when a step has failed for good: everywhere, and where a phase differs."""
+
+    default: OnFailure = OnFailure.PAUSE
+    phases: dict[Phase, OnFailure] = {}
+
+    def of(self, phase: Phase) -> OnFailure:
+        """Return what happens when a step of this phase has failed."""
+        return self.phases.get(phase, self.default)
+
+
+def _as_policy(value: object) -> object:
+    """One word stands for all phases; a mapping gives phases, and ``default`` for the rest."""
+    if isinstance(value, str):
+        return {"default": value}
+    if isinstance(value, dict) and "phases" not in value:
+        phases = {key: item for key, item in value.items() if key != "default"}
+        return {**({"default": value["default"]} if "default" in value else {}), "phases": phases}
+    return value
+
+
+class Snapshots(Record):
+    """The dumps of an upgrade: they are deleted by a later upgrade, when they are older than ``keep``."""
+
+    keep: Seconds = Field(default=30 * 86400.0, ge=86400.0)
+
+
 class UpgradeSpec(Record):
     """What the operator wants of one upgrade.
 
@@ -66,7 +95,8 @@ class UpgradeSpec(Record):
         to: the target release.
         max_unavailable: how many compute hosts may be out of service at the same time.
         migrations_per_host: live migrations at the same time from one host.
-        on_failure: what happens when a step has failed for good.
+        on_failure: what happens when a step has failed for good: one word, or one for each phase and ``default``.
+        snapshots: how long the dumps are kept, and with them the way back.
         approvals: which gates want a person.
         soak: how long the whole cloud runs at the new release before the commit point.
         drain_timeout: how long the requests of an API instance or the guests of a host may take to leave.
@@ -75,9 +105,10 @@ class UpgradeSpec(Record):
     to: ReleaseId
     max_unavailable: int = Field(default=1, ge=1)
     migrations_per_host: int = Field(default=2, ge=1, le=50)
-    on_failure: OnFailure = OnFailure.PAUSE
+    on_failure: Annotated[FailurePolicy, BeforeValidator(_as_policy)] = FailurePolicy()
     approvals: Approvals = Approvals()
     availability: Availability = Availability()
+    snapshots: Snapshots = Snapshots()
     soak: Seconds = 600.0
     drain_timeout: Seconds = 1800.0
 

@@ -18,6 +18,8 @@ class RunState(StrEnum):
     COMPLETED = "completed"
     STOPPED = "stopped"
     REFUSED = "refused"
+    ROLLING_BACK = "rolling_back"
+    ROLLED_BACK = "rolled_back"
 
 
 class StepState(StrEnum):
@@ -43,7 +45,10 @@ class Event(Record):
 
 
 class StepStatus(Record):
-    """A step in a run: when it began and ended, which try it is, and what came of it."""
+    """A step in a run: when it began and ended, which try it is, and what came of it.
+
+    ``undone``: its compensation has been carried out since it was last tried.
+    """
 
     id: str
     title: str
@@ -56,6 +61,7 @@ class StepStatus(Record):
     ended: str | None = None
     summary: str = ""
     error: str = ""
+    undone: bool = False
 
 
 class PhaseStatus(Record):

@@ -15,6 +15,7 @@ class Work(Record):
         target: the host, or ``cloud``.
         params: the action's parameters (``model.actions``).
         undo: whether this is the step's compensation.
+        by: the workflow that orders it, where that is not the upgrade itself (a ``Rollback`` afterwards).
         generation: counts tries that the operator or the retry policy ordered. A try that Temporal repeats because
             a worker died has the same generation, and finds the remote job of the first by its name.
         inventory: the part of the inventory that the step needs.
@@ -27,6 +28,7 @@ class Work(Record):
     target: str
     params: JsonObject = {}
     undo: bool = False
+    by: str = ""
     generation: int = 0
     inventory: Inventory
     timeout: float = 900.0
@@ -34,7 +36,8 @@ class Work(Record):
     @property
     def key(self) -> str:
         """The idempotency key of everything that this try changes."""
-        return f"{self.upgrade}/{self.step}/{'undo' if self.undo else 'do'}/{self.generation}"
+        by = f"{self.by}/" if self.by else ""
+        return f"{self.upgrade}/{self.step}/{'undo' if self.undo else 'do'}/{by}{self.generation}"
 
 
 class StepResult(Record):

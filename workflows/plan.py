@@ -1,6 +1,6 @@
 """From spec and facts to a plan. Pure: the same request and the same facts give the same plan and the same hash."""
 
-from model.actions import DumpParams, GateParams, NoParams, SoakParams, VerifyCloudParams
+from model.actions import BaselineParams, DumpParams, GateParams, SoakParams, VerifyCloudParams
 from model.base import Record
 from model.components import COMPONENTS, DATABASES
 from model.inventory import Role
@@ -48,7 +48,11 @@ def _before(context: Context) -> list[Step]:
     _cloud_step(writer, "preflight/cloud", "check the cloud", Action.CHECK_CLOUD, _versions(context, old=True))
     writer.phase = Phase.BASELINE
     _cloud_step(
-        writer, "baseline/cloud", "capture what must be the same afterwards", Action.CAPTURE_BASELINE, NoParams()
+        writer,
+        "baseline/cloud",
+        "capture what must be the same afterwards",
+        Action.CAPTURE_BASELINE,
+        BaselineParams(versions=_versions(context, old=True).versions),
     )
     steps = [gate, *writer.steps]
     for service in context.inventory.services:
@@ -59,7 +63,7 @@ def _before(context: Context) -> list[Step]:
             f"dump {', '.join(databases)}",
             Action.DUMP_DATABASES,
             context.inventory.database.host,
-            DumpParams(service=service, databases=databases),
+            DumpParams(service=service, databases=databases, keep=context.request.spec.snapshots.keep),
             _R0,
             timeout=7200.0,
         )

@@ -203,19 +203,39 @@ def manage_steps(writer: Sequencer, service: str, prefix: str, commands: Iterabl
         )
 
 
-def api_steps(writer: Sequencer, component: Component, host: str, prefix: str = "") -> None:
-    """One instance of an API: out of the balancer, onto the new version, verified, back in."""
+def api_steps(
+    writer: Sequencer,
+    component: Component,
+    host: str,
+    *,
+    prefix: str = "",
+    record_version: int | None = None,
+    reversibility: Reversibility = Reversibility.R1,
+) -> None:
+    """One instance of an API: out of the balancer, onto the new version, verified, back in.
+
+    Args:
+        writer: where the steps are written.
+        component: the API.
+        host: where the instance runs.
+        prefix: set for a restart at the version that runs already; its compensation is another restart.
+        record_version: what the service's record must say before the old version starts again; None without records.
+        reversibility: the class of the steps that change something.
+    """
     context, unit = writer.context, component.unit
     new, old = context.new_version(component.service), context.old_version(component, host)
+    if prefix:
+        old, record_version = new, None
     name = f"{prefix}{unit}/{host}"
     params = _api_params(context, component, host, new)
+    back = SwitchParams(service=component.service, version=old, units=(unit,), record_version=record_version)
     writer.add(
         f"{name}/drain",
         f"drain {unit} on {host}",
         Action.DRAIN_API,
         host,
         params,
-        Reversibility.R1,
+        reversibility,
         timeout=params.timeout + 120,
         undo=Undo(
             action=Action.ENABLE_API,
@@ -229,11 +249,11 @@ def api_steps(writer: Sequencer, component: Component, host: str, prefix: str = 
         Action.SWITCH,
         host,
         SwitchParams(service=component.service, version=new, units=(unit,)),
-        Reversibility.R1,
+        reversibility,
         undo=Undo(
             action=Action.SWITCH,
             title=f"restart {unit} on {host} at {old}",
-            params=as_params(SwitchParams(service=component.service, version=old, units=(unit,))),
+            params=as_params(back),
         ),
     )
     writer.add(
@@ -251,7 +271,7 @@ def api_steps(writer: Sequencer, component: Component, host: str, prefix: str = 
         Action.ENABLE_API,
         host,
         params,
-        Reversibility.R1,
+        reversibility,
         undo=Undo(action=Action.DRAIN_API, title=f"drain {unit} on {host}", params=as_params(params)),
     )
 

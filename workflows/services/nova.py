@@ -95,24 +95,39 @@ class Nova:
         api = find_component("nova-api")
         for host in context.control:
             writer.scope = f"{prefix}{api.unit}@{host}"
-            api_steps(writer, api, host, prefix)
+            api_steps(
+                writer,
+                api,
+                host,
+                prefix=prefix,
+                record_version=context.source.nova_service_version,
+                reversibility=_class(prefix),
+            )
         return writer.steps
+
+
+def _class(prefix: str) -> Reversibility:
+    """Once messages are unpinned, an older compute service no longer reads them: that restart is a ratchet."""
+    return Reversibility.R3 if prefix else Reversibility.R1
 
 
 def _switch_rpc(writer: Sequencer, host: str, prefix: str) -> None:
     """Conductor and scheduler of a host, while no write is in flight: a stopping one loses the calls it holds."""
     context = writer.context
     new, old = context.new_version("nova"), context.old_version(find_component("nova-conductor"), host)
+    record: int | None = context.source.nova_service_version
+    if prefix:
+        old, record = new, None
     hold = "nova-api" if context.inventory.load_balancer.hold_map else None
     params = SwitchParams(service="nova", version=new, units=_RPC_UNITS, hold=hold)
-    back = params.model_copy(update={"version": old, "record_version": context.source.nova_service_version})
+    back = params.model_copy(update={"version": old, "record_version": record})
     writer.add(
         f"{prefix}nova-rpc/{host}/switch",
         f"restart nova-conductor and nova-scheduler on {host} at {new}",
         Action.SWITCH_QUIESCED,
         host,
         params,
-        Reversibility.R1,
+        _class(prefix),
         undo=Undo(
             action=Action.SWITCH_QUIESCED,
             title=f"restart nova-conductor and nova-scheduler on {host} at {old}",
