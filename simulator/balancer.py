@@ -98,6 +98,13 @@ class Balancer:
                 return self._set(place, state)
         return f"Unknown command: '{command}'.\n"
 
+    def forget(self) -> None:
+        """Begin anew, as after a restart: nobody is in maintenance, nothing is held back."""
+        self.held_until.clear()
+        for servers in self.backends.values():
+            for server in servers.values():
+                server.state = "ready"
+
     def hold(self, frontend: str, seconds: int) -> str:
         """Hold writes back for so many seconds from now; 0 ends it."""
         self.held_until[frontend] = time.time() + seconds if seconds else 0.0

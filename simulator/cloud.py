@@ -79,7 +79,8 @@ class SimCloud:
     async def keep_reporting(self) -> None:
         """Let the services of nova report, for ever."""
         while True:
-            self.nova.report()
+            if self.database_up:
+                self.nova.report()
             await self.clock.sleep(self.durations.report_every)
 
     async def close(self) -> None:
@@ -98,6 +99,11 @@ class SimCloud:
             self.spawn(self.lose(self.hosts[move.source], fault))
         self.spawn(self.mover.migrate(guest, move, fault))
         return move
+
+    @property
+    def database_up(self) -> bool:
+        """Whether the database server can be reached."""
+        return all(host.up for host in self.hosts.values() if Role.DATABASE in host.roles)
 
     # Units
 
@@ -155,17 +161,28 @@ class SimCloud:
 
     # Hosts
 
+    async def reboot(self, host: Host) -> None:
+        """Let a host go down in order, as ``systemctl reboot`` does, and come back."""
+        await asyncio.gather(*(self.stop(host, name) for name in host.units))
+        await self.lose(host, Gone(at="reboot", how="gone", seconds=self.durations.boot, connections="refused"))
+
     async def lose(self, host: Host, fault: Gone) -> None:
         """Let a host go like one without power, and come back booted after a while."""
         if not host.up:
             return
-        host.up = False
+        host.up, host.silent = False, fault.connections == "time-out"
         for unit in host.units.values():
             unit.end()
             await self._tell(host, unit)
         for told in self.on_host:
             await told(host)
-        await self.clock.sleep(fault.seconds)
+        if fault.seconds is None:
+            await self.faults.mended.wait()
+        else:
+            await self.clock.sleep(fault.seconds)
+        await self._boot(host, fault)
+
+    async def _boot(self, host: Host, fault: Gone) -> None:
         host.boot_id = _uuid("boot", f"{host.name} {self.clock.now()}")
         host.kernel, host.hostname = fault.kernel or host.kernel, fault.hostname or host.hostname
         if fault.compute_id is not None:
@@ -174,7 +191,7 @@ class SimCloud:
             for guest in self.nova.guests_on(host.name):
                 if guest.task_state is None:
                     guest.status = "SHUTOFF"
-        host.up = True
+        host.up, host.silent = True, False
         for told in self.on_host:
             await told(host)
         for name in host.units:

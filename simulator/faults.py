@@ -12,7 +12,8 @@ commands (``facts``, ``units``, ``balancer``, ``sql``), ``connect``, ``start:<un
 and for APIs ``<METHOD> <path>``. ``on`` is a glob on hosts, or on the API's service or unit.
 """
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Annotated, Literal, Self
@@ -77,14 +78,16 @@ class Gone(_Fault):
     """The host stops like one without power, and comes back booted; a job is lost in the middle.
 
     Attributes:
-        seconds: how many simulated seconds it is away.
+        seconds: how many simulated seconds it is away; None until somebody brings it back.
+        connections: what becomes of connections to it: nobody answers them, or they are refused.
         kernel: the kernel that it comes back with.
         hostname: the name that it comes back with.
         compute_id: what is in nova's identity file then.
     """
 
     how: Literal["gone"]
-    seconds: float = Field(default=60.0, gt=0)
+    seconds: float | None = Field(default=60.0, gt=0)
+    connections: Literal["time-out", "refused"] = "time-out"
     kernel: str | None = None
     hostname: str | None = None
     compute_id: str | None = None
@@ -136,7 +139,7 @@ class GuestError(_Fault):
 
 
 class NeverConverges(_Fault):
-    """The guest dirties its memory faster than it is copied: the migration runs until it is aborted."""
+    """The guest dirties its memory faster than it is copied: the migration runs until it is aborted, or mended."""
 
     how: Literal["never-converges"]
 
@@ -171,7 +174,16 @@ class FaultFile(Record):
         return self
 
 
-@dataclass
+@dataclass(frozen=True)
+class Occasion:
+    """A moment at which something could go wrong: a command, a request or a migration, where, by all its names."""
+
+    kind: str
+    subjects: tuple[str, ...]
+    names: tuple[str, ...]
+
+
+@dataclass(eq=False)
 class _Armed:
     fault: Fault
     skip: int
@@ -183,15 +195,26 @@ class Faults:
     """The faults of a running cloud, and what has happened of them."""
 
     happened: list[str] = field(default_factory=list)
+    # Told of every occasion, whether anything happens at it or not.
+    witnesses: list[Callable[[Occasion], None]] = field(default_factory=list)
+    mended: asyncio.Event = field(default_factory=asyncio.Event)
     _armed: list[_Armed] = field(default_factory=list)
 
     def arm(self, *faults: Fault) -> None:
         """Let these happen from now on."""
+        self.mended.clear()
         self._armed += [_Armed(fault, fault.skip, fault.times) for fault in faults]
+
+    def mend(self) -> None:
+        """Let nothing happen any more, and end what lasts until somebody mends it."""
+        self._armed.clear()
+        self.mended.set()
 
     def take(self, kind: str, subjects: Iterable[str], names: Iterable[str]) -> Fault | None:
         """Return the fault that happens now to one of these subjects, at what has all these names."""
         places, occasions = tuple(subjects), tuple(names)
+        for witness in self.witnesses:
+            witness(Occasion(kind, places, occasions))
         for armed in self._armed:
             fault = armed.fault
             if armed.left == 0 or fault.kind != kind:

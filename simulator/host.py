@@ -57,6 +57,7 @@ class Host:
         complete: what is wholly installed, as service and version.
         links: the active version of each service.
         up: whether it answers.
+        silent: whether connections to it, while it is down, are left without any answer instead of being refused.
     """
 
     def __init__(self, machine: Machine, units: tuple[Component, ...], versions: dict[str, str]) -> None:
@@ -70,7 +71,7 @@ class Host:
         self.free_bytes = 40_000_000_000
         self.boot_id = str(uuid.uuid4())
         self.kernel, self.hostname = "6.1.0-41-amd64", machine.name
-        self.up = True
+        self.up, self.silent = True, False
         self.journal: list[str] = []
 
     def put(self, service: str, version: str) -> None:

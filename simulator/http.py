@@ -21,6 +21,8 @@ class Request:
     query: dict[str, str]
     headers: dict[str, str]
     body: bytes = b""
+    # The version of the code that answers it.
+    code: str = ""
 
     @property
     def name(self) -> str:
@@ -61,6 +63,11 @@ class Listener:
         self._server: asyncio.Server | None = None
         self._serving: dict[asyncio.StreamWriter, asyncio.Task[None] | None] = {}
 
+    @property
+    def place(self) -> tuple[str, int]:
+        """Its address and port."""
+        return self._address, self._port
+
     async def open(self) -> None:
         """Listen."""
         self._server = await asyncio.start_server(
@@ -91,11 +98,14 @@ class Listener:
                     break
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
             pass
+        except asyncio.CancelledError:
+            # Only ``close`` does it, and has broken the connection; asyncio's streams complain of a cancelled task.
+            return
         finally:
             self._serving.pop(writer, None)
             writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
+        with contextlib.suppress(OSError, asyncio.CancelledError):
+            await writer.wait_closed()
 
 
 async def _read(reader: asyncio.StreamReader) -> Request | None:

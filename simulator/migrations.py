@@ -80,7 +80,7 @@ class Mover:
         both = [(host, self._nova.starts(COMPUTE_UNIT, host)) for host in (move.source, move.target or "")]
         left = self._durations.migrate_per_gib * (guest.resources["MEMORY_MB"] / 1024 + guest.resources["DISK_GB"])
         left += fault.seconds if isinstance(fault, Slow) else 0.0
-        while left > 0 or isinstance(fault, NeverConverges):
+        while left > 0 or (isinstance(fault, NeverConverges) and not self._faults.mended.is_set()):
             await self._clock.sleep(min(_SLICE, max(left, 0.2)))
             left -= _SLICE
             if move.abort:

@@ -8,6 +8,7 @@ from pathlib import Path
 import asyncssh
 
 from model.components import Component
+from model.inventory import Role
 from simulator import outputs
 from simulator.apis import Instance
 from simulator.cloud import SimCloud
@@ -17,6 +18,7 @@ from simulator.http import Listener, Request, Response
 from simulator.jobs import Jobs
 from simulator.settings import SimSpec
 from simulator.shell import Shell
+from simulator.silence import Hole
 from simulator.sshd import SshServers
 from simulator.work import Worker
 
@@ -33,8 +35,9 @@ class Simulation:
         self.shell = Shell(self.cloud, self.jobs)
         self._make_key()
         self._ssh = SshServers(self.cloud, self.shell, folder / "id_ed25519.pub")
-        self._instances: dict[tuple[str, str], Listener] = {}
+        self._instances: dict[tuple[str, str], Listener | Hole] = {}
         self._front: list[Listener] = []
+        self._dark: list[Hole] = []
 
     async def open(self) -> None:
         """Write the files and begin to listen."""
@@ -54,7 +57,7 @@ class Simulation:
     async def close(self) -> None:
         """End everything."""
         await self.cloud.close()
-        for listener in (*self._front, *self._instances.values()):
+        for listener in (*self._front, *self._dark, *self._instances.values()):
             listener.close()
         await self._ssh.close()
 
@@ -87,7 +90,7 @@ class Simulation:
         return answer
 
     async def _follow_unit(self, host: Host, unit: Unit) -> None:
-        """Listen where an API runs, and nowhere else."""
+        """Listen where an API runs, and nowhere else; on a host that is silent, leave every request unanswered."""
         if unit.component.port is None:
             return
         place = (host.name, unit.name)
@@ -95,12 +98,34 @@ class Simulation:
             old.close()
         if unit.running:
             instance = Instance(self.cloud, host, unit.component)
-            listener = self._instances[place] = Listener(host.address, unit.component.port, instance.answer)
+            self._instances[place] = listener = Listener(host.address, unit.component.port, instance.answer)
             await listener.open()
+        elif host.silent:
+            self._instances[place] = Hole(host.address, unit.component.port)
 
     async def _follow_host(self, host: Host) -> None:
         if not host.up:
             self.jobs.lose(host)
+        else:
+            for place in [place for place, found in self._instances.items() if isinstance(found, Hole)]:
+                if place[0] == host.name:
+                    self._instances.pop(place).close()
+        if Role.LOAD_BALANCER in host.roles:
+            await self._follow_balancer(host)
+
+    async def _follow_balancer(self, host: Host) -> None:
+        """The balancer's own addresses go and come with its host; it forgets what it was told at run time."""
+        for hole in self._dark:
+            hole.close()
+        self._dark = []
+        if host.up:
+            self.cloud.balancer.forget()
+            await asyncio.gather(*(listener.open() for listener in self._front))
+            return
+        for listener in self._front:
+            listener.close()
+        if host.silent:
+            self._dark = [Hole(*listener.place) for listener in self._front]
 
 
 @contextlib.asynccontextmanager

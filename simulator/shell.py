@@ -23,6 +23,7 @@ _WRITE = re.compile(r"cat > (?P<path>\S+)\.new && mv (?P=path)\.new (?P=path)$")
 _READ = re.compile(r"^cat (?P<path>\S+?)(?: 2>/dev/null)?$")
 _JOURNAL = re.compile(r"^journalctl -u (?P<unit>[\w.-]+) -n (?P<lines>\d+) --no-pager -o cat$")
 _HEADS = re.compile(rf"{re.escape(PACKAGES)}/venvs/([a-z]+)-([^/]+)/bin/python$")
+_REBOOTS = {"systemctl reboot", "reboot", "shutdown -r now"}
 _TOOLS_OF = {Role.DATABASE: {"mariadb", "mysql", "mariadb-dump", "mysqldump"}, Role.LOAD_BALANCER: {"socat"}}
 _SMALL: dict[str, Callable[[Host], str]] = {
     "true": lambda _: "",
@@ -66,6 +67,7 @@ class Shell:
                 raise BrokenConnectionError
             case Gone():
                 cloud.spawn(cloud.lose(host, fault))
+                await asyncio.sleep(0)
                 raise BrokenConnectionError
         return None
 
@@ -94,9 +96,15 @@ class Shell:
         if found := _JOURNAL.search(command):
             unit, lines = found["unit"], int(found["lines"])
             return "journal", lambda: _journal(host, unit, lines)
+        if command.strip() in _REBOOTS:
+            return "reboot", lambda: self._reboot(host)
         if command.strip() in _SMALL:
             return command.strip(), lambda: (0, _SMALL[command.strip()](host), "")
         return "unknown", lambda: self._refuse(host, command)
+
+    def _reboot(self, host: Host) -> Answer:
+        self._cloud.spawn(self._cloud.reboot(host))
+        return 0, "", ""
 
     def _refuse(self, host: Host, command: str) -> Answer:
         self.unknown.append(f"{host.name}: {command}")

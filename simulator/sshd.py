@@ -12,6 +12,7 @@ from simulator.cloud import SimCloud
 from simulator.host import Host
 from simulator.jobs import BrokenConnectionError
 from simulator.shell import Shell
+from simulator.silence import Hole
 
 
 class SshServers:
@@ -21,6 +22,7 @@ class SshServers:
         self._cloud, self._shell, self._authorized = cloud, shell, authorized
         self.keys = {name: asyncssh.generate_private_key("ssh-ed25519") for name in cloud.hosts}
         self._listeners: dict[str, Any] = {}
+        self._holes: dict[str, Hole] = {}
         self._connections: dict[str, set[Any]] = {name: set() for name in cloud.hosts}
 
     async def open(self) -> None:
@@ -31,17 +33,29 @@ class SshServers:
     async def follow(self, host: Host) -> None:
         """Go with a host that goes, and come with it."""
         if host.up:
+            self.shut(host.name)
             await self._listen(host)
+        elif host.silent:
+            self._fall_silent(host)
         else:
             self.shut(host.name)
 
     def shut(self, name: str) -> None:
         """Listen no more on a host, and break its connections."""
-        listener = self._listeners.pop(name, None)
-        if listener is not None:
-            listener.close()
+        for found in (self._listeners.pop(name, None), self._holes.pop(name, None)):
+            if found is not None:
+                found.close()
         while self._connections[name]:
             self._connections[name].pop().abort()
+
+    def _fall_silent(self, host: Host) -> None:
+        """Answer nobody any more, neither who is connected nor who tries to be."""
+        if listener := self._listeners.pop(host.name, None):
+            listener.close()
+        for connection in self._connections[host.name]:
+            if transport := connection._transport:  # noqa: SLF001 - the library cannot be told to stop reading
+                transport.pause_reading()
+        self._holes[host.name] = Hole(host.address, self._cloud.spec.ssh_port)
 
     async def close(self) -> None:
         """End all of them."""
@@ -81,12 +95,17 @@ class SshServers:
         )
 
     async def _serve(self, host: Host, process: Any) -> None:
-        command = unwrapped(process.command or "")
+        command, boot = unwrapped(process.command or ""), host.boot_id
         given = await process.stdin.read()
         try:
             status, out, errors = await self._shell.run(host, command, given)
         except BrokenConnectionError:
-            process.channel.get_connection().abort()
+            if not host.silent:
+                process.channel.get_connection().abort()
+                return
+        if not host.up or host.boot_id != boot:
+            # What it would have said died with it.
+            await process.channel.get_connection().wait_closed()
             return
         process.stdout.write(out)
         process.stderr.write(errors)

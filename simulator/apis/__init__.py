@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from model.components import Component
 from simulator.apis import compute, identity, image, placement
@@ -17,8 +17,8 @@ _ANSWERS = {
     "glance": image.answer,
     "nova-api": compute.answer,
 }
-# The balancer waits so long for an instance, in real seconds.
-_PATIENCE = 120.0
+# The balancer waits so many simulated seconds for an instance, and at least so many real ones.
+_PATIENCE, _LEAST_PATIENCE = 120.0, 2.0
 # Asked without a token: the versions, health checks, and the request for a token itself.
 _OPEN = {"/", "/v3", "/v3/", "/v2.1", "/v2.1/", "/v2", "/v2/", "/healthcheck", "/v3/auth/tokens", "/versions"}
 
@@ -39,7 +39,7 @@ class Instance:
             case Http():
                 return _error(fault.status, fault.message)
             case Hang():
-                await asyncio.sleep(_PATIENCE)
+                await asyncio.sleep(max(_PATIENCE / self.cloud.clock.speed, _LEAST_PATIENCE))
                 return _error(504, "Gateway Timeout")
             case Disconnect():
                 return None
@@ -52,13 +52,15 @@ class Instance:
         if not self.cloud.serving(self.host, unit.name) or unit.version is None:
             return None
         if request.path not in _OPEN:
+            if not self.cloud.database_up:
+                return _error(500, "Unexpected API Error. <class 'oslo_db.exception.DBConnectionError'>")
             if request.headers.get("x-auth-token") not in self.cloud.tokens:
                 return _error(401, "The request you have made requires authentication.")
             if not self.cloud.schemas.serves(self.component.service, unit.version):
                 return _error(
                     500, "Unexpected API Error. <class 'oslo_db.exception.DBError'>: schema of another release"
                 )
-        response = _ANSWERS[unit.name](self.cloud, request)
+        response = _ANSWERS[unit.name](self.cloud, replace(request, code=unit.version))
         return Response(
             response.status, response.body, {"x-openstack-request-id": f"req-{uuid.uuid4()}", **response.headers}
         )
