@@ -13,9 +13,10 @@ from simulator.clock import Clock
 from simulator.faults import Exit, Fault, Faults, Gone, Hang
 from simulator.host import Host, Unit
 from simulator.migrations import Mover
-from simulator.nova import CONDUCTOR, Guest, Migration, Nova, RefusedStartError
+from simulator.nova import CONDUCTOR, Guest, Migration, Nova, RefusedStartError, image_meta
 from simulator.schemas import Schemas, Sql
 from simulator.settings import REPOSITORY, Durations, SimSpec
+from simulator.tenants import Tenants
 
 COMPUTE_ID = "/var/lib/nova/compute_id"
 
@@ -35,6 +36,7 @@ class SimCloud:
         }
         self.nova = Nova(self.hosts, self.clock, self.durations, release.nova_service_version)
         self.schemas = Schemas(spec.release)
+        self.tenants = Tenants()
         self.sql = Sql(self.nova, self.schemas)
         self.balancer = Balancer()
         self.mover = Mover(self.nova, self.clock, self.durations, self.faults)
@@ -62,7 +64,8 @@ class SimCloud:
 
     def add_guest(self, name: str, host: str, status: str = "ACTIVE") -> Guest:
         """Put a guest onto a host, as if it had always been there."""
-        guest = Guest(_uuid("guest", name), name, None, status, created="2026-01-01T00:00:00Z")
+        written = image_meta(find_release(self.spec.release).versions["nova"])
+        guest = Guest(_uuid("guest", name), name, None, status, created="2026-01-01T00:00:00Z", image_meta=written)
         self.nova.guests[guest.id] = guest
         self.nova.place(guest, host)
         return guest

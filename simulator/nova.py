@@ -22,6 +22,8 @@ INVENTORY: dict[str, dict[str, float]] = {
     "MEMORY_MB": {"total": 65536, "reserved": 512, "allocation_ratio": 1.0},
     "DISK_GB": {"total": 2000, "reserved": 0, "allocation_ratio": 1.0},
 }
+# nova.objects.image_meta.ImageMetaProps of each release; of those before 31 only the order counts here.
+IMAGE_META = {"29": "1.36", "30": "1.38", "31": "1.39", "32": "1.42", "33": "1.42", "34": "1.44"}
 SERVICE_VERSIONS = {release.versions["nova"]: release.nova_service_version for release in RELEASES.values()}
 
 
@@ -54,6 +56,9 @@ class Guest:
     task_state: str | None = None
     created: str = ""
     fault: str = ""
+    # The version of ImageMetaProps in its request specification (nova_api.request_specs): that of the API which took
+    # the order, whatever runs later.
+    image_meta: str = IMAGE_META["29"]
     actions: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -215,6 +220,20 @@ class Nova:
 
     def _running(self, unit: str) -> list[str]:
         return [host for host in self._hosts if self.runs(unit, host)]
+
+
+def image_meta(version: str) -> str:
+    """Return the version of ImageMetaProps that a version of nova writes."""
+    return IMAGE_META[version.partition(".")[0]]
+
+
+def reads(version: str, found: str) -> bool:
+    """Tell whether a version of nova understands what is stored in this version of ImageMetaProps."""
+    return _number(found) <= _number(image_meta(version))
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))
 
 
 def _oldest_compute(version: str) -> int:

@@ -1,13 +1,14 @@
 """Databases: their schemas by release, the commands that move them, and queries, which SQLite answers."""
 
 import hashlib
+import json
 import re
 import sqlite3
 from collections.abc import Iterable
 
 from model.components import DATABASES
 from model.releases import RELEASES
-from simulator.nova import Nova
+from simulator.nova import Guest, Nova
 
 _ROWS_PER_BATCH = 50
 _MAIN = {"nova": "main", "nova_cell0": "main"}
@@ -153,6 +154,7 @@ class Sql:
         self._database.execute(
             "CREATE TABLE nova.services (uuid, `binary`, host, version INT, deleted INT, disabled INT, disabled_reason)"
         )
+        self._database.execute("CREATE TABLE nova_api.request_specs (instance_uuid, spec)")
         for name in ("nova", "nova_cell0"):
             self._database.execute(f"CREATE TABLE {name}.instances (uuid, display_name, host, vm_state, deleted INT)")
 
@@ -186,10 +188,22 @@ class Sql:
         guests += [(uuid, "", None, "deleted", 1) for uuid in self._nova.deleted]
         write("INSERT INTO nova.instances VALUES (?, ?, ?, ?, ?)", guests)
 
+        self._database.execute("DELETE FROM nova_api.request_specs")
+        specs = [(g.id, request_spec(g)) for g in self._nova.guests.values()]
+        write("INSERT INTO nova_api.request_specs VALUES (?, ?)", specs)
+
     def _take_back(self) -> None:
         versions = dict(self._database.execute("SELECT uuid, version FROM nova.services"))
         for row in self._nova.services:
             row.version = versions.get(row.id, row.version)
+
+
+def request_spec(guest: Guest) -> str:
+    """Return a guest's row of ``request_specs``: a RequestSpec as nova serialises it, as far as it matters here."""
+    properties = {"nova_object.name": "ImageMetaProps", "nova_object.version": guest.image_meta}
+    image = {"nova_object.name": "ImageMeta", "nova_object.data": {"properties": properties}}
+    data = {"instance_uuid": guest.id, "image": image}
+    return json.dumps({"nova_object.name": "RequestSpec", "nova_object.data": data})
 
 
 def _shown(value: object) -> str:

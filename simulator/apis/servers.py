@@ -7,8 +7,12 @@ from simulator.apis.identity import PROJECTS
 from simulator.apis.pages import fault, not_simulated, page
 from simulator.cloud import SimCloud
 from simulator.http import Request, Response
-from simulator.nova import FLAVOR, Guest
+from simulator.nova import FLAVOR, Guest, image_meta, reads
 
+_INCOMPATIBLE = (
+    "Unexpected API Error. <class 'oslo_versionedobjects.exception.IncompatibleObjectVersion'>: Version {} of "
+    "ImageMetaProps is not supported"
+)
 _MOVABLE = {"ACTIVE", "PAUSED"}
 
 
@@ -56,7 +60,8 @@ def _create(cloud: SimCloud, request: Request) -> Response:
     if not name:
         return fault(400, "badRequest", "Invalid input: a server needs a name.")
     created = cloud.clock.iso(cloud.clock.now())[:19] + "Z"
-    guest = Guest(str(uuid.uuid4()), name, None, "BUILD", "scheduling", created)
+    written = image_meta(request.code)
+    guest = Guest(str(uuid.uuid4()), name, None, "BUILD", "scheduling", created, image_meta=written)
     cloud.nova.guests[guest.id] = guest
     cloud.spawn(cloud.mover.build(guest))
     return Response(202, {"server": {"id": guest.id, "links": []}})
@@ -87,6 +92,8 @@ def _about(  # noqa: PLR0911 - a table of routes
 def _act(cloud: SimCloud, request: Request, guest: Guest) -> Response:
     action = next(iter(request.json()), "")
     if action == "os-migrateLive":
+        if not reads(request.code, guest.image_meta):
+            return fault(500, "computeFault", _INCOMPATIBLE.format(guest.image_meta))
         if guest.task_state is not None:
             return _conflict(guest, f"task_state {guest.task_state}")
         if guest.status not in _MOVABLE:
