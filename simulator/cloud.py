@@ -37,7 +37,7 @@ class SimCloud:
         self.nova = Nova(self.hosts, self.clock, self.durations, release.nova_service_version)
         self.schemas = Schemas(spec.release)
         self.tenants = Tenants()
-        self.sql = Sql(self.nova, self.schemas)
+        self.sql = Sql(self.nova, self.schemas, self.tenants, spec.vip)
         self.balancer = Balancer()
         self.mover = Mover(self.nova, self.clock, self.durations, self.faults)
         # Told of every change: a unit that begins or ends to run, a host that goes or comes.
@@ -115,7 +115,7 @@ class SimCloud:
         unit = host.units.get(name)
         if unit is None:
             return False
-        fault = self.faults.take("command", (host.name,), ("start", f"start:{name}"))
+        fault = self.faults.take("command", (host.name,), ("start", f"start:{name}"), "unit")
         await self.clock.sleep(self.durations.start)
         if problem := self._refusal(host, unit, fault):
             unit.end("failed")

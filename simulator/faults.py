@@ -176,9 +176,15 @@ class FaultFile(Record):
 
 @dataclass(frozen=True)
 class Occasion:
-    """A moment at which something could go wrong: a command, a request or a migration, where, by all its names."""
+    """A moment at which something could go wrong: what it is about, where, by all its names.
+
+    Attributes:
+        kind: as ``Fault.kind``.
+        what: ``job``, ``unit`` (its start), ``command``, ``request`` or ``migration``.
+    """
 
     kind: str
+    what: str
     subjects: tuple[str, ...]
     names: tuple[str, ...]
 
@@ -210,11 +216,11 @@ class Faults:
         self._armed.clear()
         self.mended.set()
 
-    def take(self, kind: str, subjects: Iterable[str], names: Iterable[str]) -> Fault | None:
+    def take(self, kind: str, subjects: Iterable[str], names: Iterable[str], what: str = "") -> Fault | None:
         """Return the fault that happens now to one of these subjects, at what has all these names."""
         places, occasions = tuple(subjects), tuple(names)
         for witness in self.witnesses:
-            witness(Occasion(kind, places, occasions))
+            witness(Occasion(kind, what or kind, places, occasions))
         for armed in self._armed:
             fault = armed.fault
             if armed.left == 0 or fault.kind != kind:

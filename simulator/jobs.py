@@ -61,7 +61,7 @@ class Jobs:
             prefix = f"{values['group']}-"
             if busy := [j.name for j in jobs.values() if j.name.startswith(prefix) and j.state == "running"]:
                 return 0, f"found busy 0 0\n{' '.join(busy)}\n", ""
-            fault = self._cloud.faults.take("command", (host.name,), self._worker.names(script))
+            fault = self._cloud.faults.take("command", (host.name,), self._worker.names(script), "job")
             job, origin = self._start(host, values, script, fault), "started"
             if isinstance(fault, Disconnect):
                 raise BrokenConnectionError
