@@ -94,6 +94,11 @@ class Balancer:
                 return self._statistics()
             case ["show", "sess"]:
                 return "".join(map(_session, sorted(self._sessions, key=lambda one: one.id)))
+            case ["show", "map"]:
+                held = "".join(
+                    f"0x{n} {name} {int(until)}\n" for n, (name, until) in enumerate(self.held_until.items())
+                )
+                return f"{int(time.time())}\n{held}\n"
             case ["set", "server", place, "state", state] if state in _STATES:
                 return self._set(place, state)
         return f"Unknown command: '{command}'.\n"

@@ -143,6 +143,7 @@ class BalancerCommands:
         said = adapter.servers().replace("show stat", mark("said"))
         self._rules = [
             rule("say", said, {"said": "[^']+"}),
+            rule("holds", adapter.holds(), {}, said="show map"),
             rule("hold", adapter.hold(mark("frontend"), NUMBER), {"frontend": r"[\w-]+", "number": r"\d+"}),
             rule("hold", adapter.hold(mark("frontend"), 0), {"frontend": r"[\w-]+"}, number="0"),
         ]

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from model.components import DATABASES
 from model.releases import RELEASES
 from simulator.nova import Guest, Nova
+from simulator.tables import Tables
+from simulator.tenants import Tenants
 
 _ROWS_PER_BATCH = 50
 _MAIN = {"nova": "main", "nova_cell0": "main"}
@@ -142,7 +144,7 @@ def shipped(package: str, folder: str, version: str) -> tuple[str, ...]:
 class Sql:
     """The database server's client: real SQL over the tables that are known here."""
 
-    def __init__(self, nova: Nova, schemas: Schemas) -> None:
+    def __init__(self, nova: Nova, schemas: Schemas, tenants: Tenants, vip: str) -> None:
         self._nova, self._schemas = nova, schemas
         self._database = sqlite3.connect(":memory:")
         # SQLite knows it by this name from 3.44 on.
@@ -157,6 +159,7 @@ class Sql:
         self._database.execute("CREATE TABLE nova_api.request_specs (instance_uuid, spec)")
         for name in ("nova", "nova_cell0"):
             self._database.execute(f"CREATE TABLE {name}.instances (uuid, display_name, host, vm_state, deleted INT)")
+        self._tables = Tables(self._database, tenants, nova, vip)
 
     def ask(self, text: str) -> str:
         """Run statements and return the rows of all of them, as the client prints them in batch mode.
@@ -165,6 +168,7 @@ class Sql:
             SqlError: as the server would refuse it.
         """
         self._fill()
+        self._tables.fill(text)
         lines: list[str] = []
         try:
             for statement in re.split(r";\s*(?:\n|$)", text):

@@ -6,14 +6,15 @@ import shlex
 import time
 from collections.abc import Callable
 
-from model.inventory import Role
+from activities.packaging.venv import Venv
+from model.inventory import Packaging, Role
 from simulator.cloud import SimCloud
 from simulator.faults import Disconnect, Exit, Fault, Gone, Hang, Slow
 from simulator.host import Host, venv
 from simulator.intents import BalancerCommands
 from simulator.jobs import BrokenConnectionError, Jobs
 from simulator.schemas import SqlError, UnknownCommandError, shipped
-from simulator.settings import PACKAGES
+from simulator.settings import PACKAGES, REPOSITORY
 
 Answer = tuple[int, str, str]
 _UNITS = re.compile(r"^for unit in (?P<units>[^;\n]*); do\n  echo \"U ", re.MULTILINE)
@@ -25,10 +26,20 @@ _JOURNAL = re.compile(r"^journalctl -u (?P<unit>[\w.-]+) -n (?P<lines>\d+) --no-
 _HEADS = re.compile(rf"{re.escape(PACKAGES)}/venvs/([a-z]+)-([^/]+)/bin/python$")
 _REBOOTS = {"systemctl reboot", "reboot", "shutdown -r now"}
 _TOOLS_OF = {Role.DATABASE: {"mariadb", "mysql", "mariadb-dump", "mysqldump"}, Role.LOAD_BALANCER: {"socat"}}
+
+
+def _installed(host: Host) -> str:
+    lines = [f"C {service}-{version}" for service, version in sorted(host.complete)]
+    lines += [f"L {service}-{version}" for service, version in sorted(host.links.items())]
+    return "".join(f"{line}\n" for line in lines)
+
+
+_INSTALLED = Venv(Packaging(root=PACKAGES, repository=REPOSITORY)).installed().strip()
 _SMALL: dict[str, Callable[[Host], str]] = {
     "true": lambda _: "",
     "hostname": lambda host: f"{host.hostname}\n",
     "uname -r": lambda host: f"{host.kernel}\n",
+    _INSTALLED: _installed,
 }
 
 
@@ -99,7 +110,8 @@ class Shell:
         if command.strip() in _REBOOTS:
             return "reboot", lambda: self._reboot(host)
         if command.strip() in _SMALL:
-            return command.strip(), lambda: (0, _SMALL[command.strip()](host), "")
+            name = "installed" if command.strip() == _INSTALLED else command.strip()
+            return name, lambda: (0, _SMALL[command.strip()](host), "")
         return "unknown", lambda: self._refuse(host, command)
 
     def _reboot(self, host: Host) -> Answer:

@@ -41,6 +41,7 @@ class Tenants:
     def __init__(self) -> None:
         self.projects = {id_: Account(id_, name) for name, id_ in (("admin", ADMIN), ("demo", DEMO))}
         self.users = {id_: Account(id_, name, project=id_) for name, id_ in (("admin", ADMIN), ("demo", DEMO))}
+        self.deleted_images: dict[str, Image] = {}
         self.images = {TINY: Image(TINY, "tiny", "active", _TINY_SIZE, visibility="public")}
 
     def add_user(self, name: str, project: str | None = None) -> Account:
@@ -56,6 +57,10 @@ class Tenants:
         image = Image(str(uuid.uuid4()), name, owner=DEMO, properties=properties)
         self.images[image.id] = image
         return image
+
+    def delete_image(self, image: Image) -> None:
+        """Delete an image; glance keeps its row."""
+        self.deleted_images[image.id] = self.images.pop(image.id)
 
 
 def _added(table: dict[str, Account], account: Account) -> Account:

@@ -67,6 +67,12 @@ class Balancer(Protocol):
     def hold(self, frontend: str, seconds: int) -> str:
         """Return the command that holds back writes of a frontend for so many seconds from now; 0 ends it."""
 
+    def holds(self) -> str:
+        """Return the command that prints what ``parse_holds`` reads."""
+
+    def parse_holds(self, output: str) -> tuple[str, ...]:
+        """Return the frontends whose writes are held back now."""
+
 
 registry: Registry[Balancer] = Registry(__name__, "balancer")
 

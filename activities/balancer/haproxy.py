@@ -90,6 +90,16 @@ class HAProxy:
         # HAProxy can set only what is in the map already.
         return f'said=$({known}); case "$said" in *"not found"*) {added} ;; *) printf %s "$said" ;; esac'
 
+    def holds(self) -> str:
+        """Return the command for the balancer's clock and the map of holds; one that says nothing without a map."""
+        return "true" if self._hold_map is None else f"date +%s; {self._ask(f'show map {self._hold_map}')}"
+
+    def parse_holds(self, output: str) -> tuple[str, ...]:
+        """Return the frontends whose hold has not ended: the clock, then lines like ``0x5581… nova-api 1795400000``."""
+        now, *lines = output.splitlines() or ["0"]
+        rows = [line.split() for line in lines]
+        return tuple(sorted(row[1] for row in rows if len(row) == 3 and row[2].isdigit() and int(row[2]) > int(now)))
+
     @property
     def _pipe(self) -> str:
         return f"socat -t 10 stdio unix-connect:{self._socket}"

@@ -3,8 +3,18 @@
 from typing import Protocol
 
 from activities.registry import Registry
+from model.base import Record
 from model.inventory import Inventory
 from model.inventory import Packaging as Settings
+
+
+class Installed(Record):
+    """A version of a service on a host: whether all of it is there, and whether units start from it."""
+
+    service: str
+    version: str
+    whole: bool
+    active: bool
 
 
 class Packaging(Protocol):
@@ -23,6 +33,12 @@ class Packaging(Protocol):
 
     def activate(self, service: str, version: str) -> str:
         """Return a script that makes an installed version the one that units start from."""
+
+    def installed(self) -> str:
+        """Return the command that prints what ``parse_installed`` reads; it changes nothing."""
+
+    def parse_installed(self, output: str) -> tuple[Installed, ...]:
+        """Return every version of every service on a host."""
 
     def tool(self, service: str, version: str, name: str) -> str:
         """Return the path of a console script of a version, which need not be active."""

@@ -5,9 +5,10 @@ files beside it (``files/``) travel with it. The link ``<root>/<service>`` names
 it. ``.complete`` is written last: an environment without it is a torso of an earlier try.
 """
 
+import re
 import shlex
 
-from activities.packaging import registry
+from activities.packaging import Installed, registry
 from model.inventory import Packaging
 
 _INSTALL = """set -eu
@@ -44,6 +45,19 @@ _ACTIVATE = """\
 ln -sfn "$venv" "$link.new" && mv -T "$link.new" "$link" || exit 73
 """
 
+# Of each environment its name and whether it is complete; of each link what it leads to.
+_INSTALLED = """\
+root={root}
+for venv in "$root"/venvs/*/; do
+  venv=${{venv%/}}
+  [ -d "$venv" ] && if [ -f "$venv/.complete" ]; then echo "C ${{venv##*/}}"; else echo "T ${{venv##*/}}"; fi
+done
+for link in "$root"/*; do
+  [ ! -L "$link" ] || echo "L $(basename "$(readlink "$link")")"
+done
+true
+"""
+
 
 @registry.register("venv")
 class Venv:
@@ -69,6 +83,20 @@ class Venv:
     def activate(self, service: str, version: str) -> str:
         """Return the script that moves the link, in one step."""
         return self.check(service, version) + _ACTIVATE
+
+    def installed(self) -> str:
+        """Return the command that lists the environments and the links to them."""
+        return _INSTALLED.format(root=shlex.quote(self._root))
+
+    def parse_installed(self, output: str) -> tuple[Installed, ...]:
+        """Return the environments: lines like ``C nova-34.0.0``; T for a torso, L for what a link leads to."""
+        lines = [line.partition(" ") for line in output.splitlines()]
+        active = {name for kind, _, name in lines if kind == "L"}
+        return tuple(
+            Installed(service=found[1], version=found[2], whole=kind == "C", active=name in active)
+            for kind, _, name in lines
+            if kind in {"C", "T"} and (found := re.fullmatch(r"([a-z-]+)-(\d.*)", name))
+        )
 
     def tool(self, service: str, version: str, name: str) -> str:
         """Return the path of a console script."""

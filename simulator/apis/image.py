@@ -39,7 +39,7 @@ def _about(cloud: SimCloud, request: Request, image: Image, rest: list[str]) -> 
             image.size, image.status = len(request.body), "active"
             return Response(204)
         case ("DELETE", []):
-            del cloud.tenants.images[image.id]
+            cloud.tenants.delete_image(image)
             return Response(204)
     return Response(404, b"<html><body><h1>404 Not Found</h1>not simulated</body></html>")
 

@@ -8,12 +8,15 @@ from simulator.apis.pages import fault, not_simulated, page
 from simulator.cloud import SimCloud
 from simulator.http import Request, Response
 from simulator.nova import FLAVOR, Guest, image_meta, reads
+from simulator.tenants import TINY
 
 _INCOMPATIBLE = (
     "Unexpected API Error. <class 'oslo_versionedobjects.exception.IncompatibleObjectVersion'>: Version {} of "
     "ImageMetaProps is not supported"
 )
 _MOVABLE = {"ACTIVE", "PAUSED"}
+# nova/compute/power_state.py
+_POWER = {"BUILD": 0, "PAUSED": 3, "SHUTOFF": 4, "SUSPENDED": 4}
 
 
 def answer(cloud: SimCloud, request: Request, parts: list[str]) -> Response:
@@ -47,6 +50,8 @@ def _detail(guest: Guest) -> dict[str, Any]:
         "flavor": {"original_name": "tiny", **FLAVOR},
         "OS-EXT-STS:task_state": guest.task_state,
         "OS-EXT-STS:vm_state": guest.status.lower(),
+        "OS-EXT-STS:power_state": _POWER.get(guest.status, 1),
+        "image": {"id": TINY, "links": []},
         "OS-EXT-SRV-ATTR:host": guest.host,
         "OS-EXT-SRV-ATTR:hypervisor_hostname": guest.host,
     }

@@ -1,0 +1,348 @@
+"""What the differences of two digests mean: is the cloud wholly back, or wholly at the new release?
+
+Every difference is of one kind: of the **system**, which an upgrade or a rollback must leave as it should be;
+**tolerated**, because the old release runs on the expanded schema and guests move when hosts are drained; or the
+**users'**, who went on working. Where a digest cannot tell whose doing something is, it is taken for the users' unless
+it looks like damage: a guest in ERROR, an image with other content, room that is held for nobody.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from enum import StrEnum
+from typing import Any
+
+from model.base import Record
+from model.digest import SYSTEM, TOLERATED, Difference, Digest, Kind, Section, as_object, differences
+from model.releases import Release
+from model.words import count
+
+NAMES_SHOWN = 5
+# What glance never changes once it is there.
+_CONTENT_OF_IMAGES = ("size", "checksum")
+# Migrations that users begin: they wait for a user to confirm or revert them.
+_MIGRATIONS_OF_USERS = ("resize", "migration")
+# How things are called, by section and key.
+Namer = Callable[[Section, str], str]
+
+
+class Concern(StrEnum):
+    """Whose a difference is."""
+
+    SYSTEM = "system"
+    TOLERATED = "tolerated"
+    USERS = "users"
+
+
+class Verdict(Record):
+    """What two digests show.
+
+    Attributes:
+        problems: what must not be, one line for all that is alike: differences of the system, damage to what is the
+            users', and what could not be read afterwards.
+        not_compared: what could not be read before.
+    """
+
+    system: tuple[Difference, ...] = ()
+    tolerated: tuple[Difference, ...] = ()
+    users: tuple[Difference, ...] = ()
+    problems: tuple[str, ...] = ()
+    not_compared: tuple[str, ...] = ()
+
+    @property
+    def whole(self) -> bool:
+        """Whether the system is wholly as it should be, and nothing of the users is damaged."""
+        return not self.problems
+
+    @property
+    def equal(self) -> bool:
+        """Whether the state is the same: nothing differs but what is tolerated."""
+        return not (self.system or self.users or self.problems or self.not_compared)
+
+    @property
+    def summary(self) -> str:
+        """One sentence: equal or not, and what is different without harm."""
+        parts = ["equal to before" if self.whole else f"not as before: {count(len(self.problems), 'problem')}"]
+        parts += _users_summary(self.users)
+        parts += _tolerated_summary(self.tolerated)
+        if self.not_compared:
+            parts.append(f"not read before, and so not compared: {names(self.not_compared)}")
+        return "; ".join(parts)
+
+    def of(self, concern: Concern) -> tuple[Difference, ...]:
+        """Return the differences of one concern."""
+        return {Concern.SYSTEM: self.system, Concern.TOLERATED: self.tolerated, Concern.USERS: self.users}[concern]
+
+
+def judge(
+    before: Digest,
+    after: Digest,
+    *,
+    deleted: Collection[str] | None = None,
+    stuck: Collection[str] | None = None,
+) -> Verdict:
+    """Judge a cloud after a rollback by what it was before the upgrade.
+
+    Args:
+        before: the cloud as it was.
+        after: the cloud as it is.
+        deleted: ids of guests and images that somebody deleted, by the services' own databases; others that are gone
+            are lost. None: nobody has asked, and all that are gone count as deleted.
+        stuck: ids of guests that nova has been working on for too long. None: of all that it works on now.
+
+    Raises:
+        DigestError: these are digests of two clouds.
+    """
+    return _Judge(before, after, deleted, stuck, upgraded=False).verdict()
+
+
+def same_release(
+    before: Digest,
+    after: Digest,
+    release: Release,
+    *,
+    deleted: Collection[str] | None = None,
+    stuck: Collection[str] | None = None,
+) -> Verdict:
+    """Judge a cloud after an upgrade to this release by what it was before: the same, but for the release.
+
+    The arguments are those of ``judge``.
+    """
+    return _Judge(at_release(before, release), after, deleted, stuck, upgraded=True).verdict()
+
+
+def at_release(digest: Digest, release: Release) -> Digest:
+    """Return the digest as it would be if everything in it ran this release; schemas and APIs are left as they are."""
+    versions = release.versions
+    return digest.model_copy(
+        update={
+            "packages": {
+                host: {name: one.model_copy(update={"active": versions[name]}) for name, one in services.items()}
+                for host, services in digest.packages.items()
+            },
+            "processes": {
+                host: {
+                    unit: one.model_copy(update={"version": versions[unit.partition("-")[0]]})
+                    for unit, one in units.items()
+                }
+                for host, units in digest.processes.items()
+            },
+            "services": {
+                binary: {
+                    host: one.model_copy(update={"version": release.nova_service_version}) for host, one in rows.items()
+                }
+                for binary, rows in digest.services.items()
+            },
+        }
+    )
+
+
+class _Judge:
+    def __init__(
+        self,
+        before: Digest,
+        after: Digest,
+        deleted: Collection[str] | None,
+        stuck: Collection[str] | None,
+        *,
+        upgraded: bool,
+    ) -> None:
+        self._before, self._after = before, after
+        self._deleted, self._upgraded = deleted, upgraded
+        busy = {id_ for id_, guest in after.guests.items() if guest.busy}
+        self._stuck = sorted(busy if stuck is None else busy & set(stuck))
+        # A guest that comes or goes takes its place and its allocation with it: told once.
+        self._come_and_gone = before.guests.keys() ^ after.guests.keys()
+
+    def verdict(self) -> Verdict:
+        found: dict[Concern, list[Difference]] = {concern: [] for concern in Concern}
+        for difference in differences(self._before, self._after):
+            if not self._follows(difference):
+                found[self._concern(difference)].append(difference)
+        unread = [f"{name} could not be read: {why}" for name, why in sorted(self._after.unread.items())]
+        return Verdict(
+            system=tuple(found[Concern.SYSTEM]),
+            tolerated=tuple(found[Concern.TOLERATED]),
+            users=tuple(found[Concern.USERS]),
+            problems=(*unread, *describe(found[Concern.SYSTEM], self._name), *self._stuck_guests()),
+            not_compared=tuple(sorted(self._before.unread.keys() - self._after.unread.keys())),
+        )
+
+    def _follows(self, difference: Difference) -> bool:
+        """Tell whether a difference only repeats that a guest was made or deleted."""
+        match (difference.section, difference.path):
+            case (Section.PLACES, (id_,)) | (Section.ALLOCATIONS, ("guests", id_)):
+                return id_ in self._come_and_gone
+        return False
+
+    def _concern(self, difference: Difference) -> Concern:
+        section = difference.section
+        if section in SYSTEM:
+            return self._system_concern(difference)
+        if section in TOLERATED:
+            # A schema that is gone, or was not there, is no schema that is ahead.
+            gone = section is Section.SCHEMAS and difference.kind is not Kind.CHANGED
+            return Concern.SYSTEM if gone else Concern.TOLERATED
+        if section is Section.GUESTS:
+            return self._guest_concern(difference)
+        if section is Section.ALLOCATIONS:
+            return self._allocation_concern(difference)
+        if section is Section.IMAGES:
+            return self._image_concern(difference)
+        return Concern.USERS
+
+    def _system_concern(self, difference: Difference) -> Concern:
+        """After an upgrade, old versions may be kept and APIs may offer more; after a rollback nothing of it may be."""
+        if not self._upgraded:
+            return Concern.SYSTEM
+        kept = difference.section is Section.PACKAGES and difference.path[-1] == "installed"
+        offered = difference.section is Section.APIS and difference.kind is not Kind.REMOVED
+        return Concern.TOLERATED if kept or offered else Concern.SYSTEM
+
+    def _guest_concern(self, difference: Difference) -> Concern:
+        if difference.kind is Kind.REMOVED:
+            return self._gone(difference.path[0])
+        broken = difference.path[1:] == ("status",) and difference.after == "ERROR"
+        return Concern.SYSTEM if broken else Concern.USERS
+
+    def _allocation_concern(self, difference: Difference) -> Concern:
+        match difference.path:
+            case ("orphans", *_):
+                return Concern.USERS if difference.kind is Kind.REMOVED else Concern.SYSTEM
+            case ("migrations", _):
+                mine = difference.kind is Kind.REMOVED or str(difference.after).startswith(_MIGRATIONS_OF_USERS)
+                return Concern.USERS if mine else Concern.SYSTEM
+            case ("guests", id_, *_) if id_ in self._after.guests and self._after.guests[id_].busy:
+                # While it moves, what it holds is in two places.
+                return Concern.USERS
+            case ("guests", _, "home"):
+                return Concern.USERS if difference.after else Concern.SYSTEM
+            case ("guests", _) if difference.kind is Kind.REMOVED:
+                return Concern.SYSTEM
+        return Concern.USERS
+
+    def _image_concern(self, difference: Difference) -> Concern:
+        if difference.kind is Kind.REMOVED:
+            return self._gone(difference.path[0])
+        damaged = difference.path[-1] in _CONTENT_OF_IMAGES and difference.before is not None
+        return Concern.SYSTEM if damaged else Concern.USERS
+
+    def _gone(self, id_: str) -> Concern:
+        return Concern.USERS if self._deleted is None or id_ in self._deleted else Concern.SYSTEM
+
+    def _stuck_guests(self) -> list[str]:
+        return [
+            f"guest {guest.name} ({id_}) is stuck in {guest.task_state or guest.status}"
+            for id_, guest in ((id_, self._after.guests[id_]) for id_ in self._stuck)
+        ]
+
+    def _name(self, section: Section, id_: str) -> str:
+        """Name a guest or an image by its name, too."""
+        for digest in (self._after, self._before):
+            if section in {Section.GUESTS, Section.ALLOCATIONS} and id_ in digest.guests:
+                return f"{digest.guests[id_].name} ({id_})"
+            if section is Section.IMAGES and id_ in digest.images:
+                return f"{digest.images[id_].get('name')} ({id_})"
+        return id_
+
+
+def describe(found: Iterable[Difference], name: Namer | None = None) -> list[str]:
+    """Describe differences in lines for people: what is alike on several hosts is told once."""
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    for difference in found:
+        subject, rest = _split(difference)
+        subject = name(difference.section, subject) if name else subject
+        key = (difference.section.value, " ".join(rest), _change(difference))
+        groups.setdefault(key, []).append(subject)
+    return [
+        " ".join(part for part in (section, names([s for s in subjects if s]), rest) if part) + f": {change}"
+        for (section, rest, change), subjects in groups.items()
+    ]
+
+
+def _split(difference: Difference) -> tuple[str, tuple[str, ...]]:
+    """Return a difference's subject, which often several have in common, and the rest of its path."""
+    path = difference.path
+    place = {
+        Section.SERVICES: 1,
+        Section.BALANCER: 2,
+        Section.ALLOCATIONS: 1,
+        Section.IDENTITY: 1,
+        Section.CATALOG: 1,
+    }.get(difference.section, 0)
+    if place >= len(path):
+        return "", path
+    return path[place], (*path[:place], *path[place + 1 :])
+
+
+def _change(difference: Difference) -> str:
+    match difference.kind:
+        case Kind.ADDED:
+            return f"was not there ({_short(difference.after)})"
+        case Kind.REMOVED:
+            return f"is gone ({_short(difference.before)})"
+    return f"{_short(difference.after)}, was {_short(difference.before)}"
+
+
+def _short(value: Any) -> str:
+    """Write a value of a digest in a few words."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_short(item)}" for key, item in value.items() if item is not None)
+    if isinstance(value, list):
+        return " and ".join(map(str, value)) or "nothing"
+    return "nothing" if value is None else str(value)
+
+
+def _users_summary(found: Sequence[Difference]) -> list[str]:
+    made = [d for d in found if d.kind is Kind.ADDED]
+    gone = [d for d in found if d.kind is Kind.REMOVED]
+    changed = {(d.section, d.path[:1] if d.section is not Section.IDENTITY else d.path[:2]) for d in found} - {
+        (d.section, d.path[:1] if d.section is not Section.IDENTITY else d.path[:2]) for d in (*made, *gone)
+    }
+    parts = []
+    if text := _counted(_noun(d.section, d.path) for d in made):
+        parts.append(f"{text} made since {'is' if len(made) == 1 else 'are'} kept{_in_error(made)}")
+    if text := _counted(_noun(d.section, d.path) for d in gone):
+        parts.append(f"{text} deleted since")
+    if text := _counted(_noun(section, path) for section, path in changed if section is not Section.ALLOCATIONS):
+        parts.append(f"{text} changed by users")
+    return parts
+
+
+def _in_error(made: Iterable[Difference]) -> str:
+    broken = [d for d in made if d.section is Section.GUESTS and as_object(d.after).get("status") == "ERROR"]
+    return f" ({len(broken)} in ERROR)" if broken else ""
+
+
+def _tolerated_summary(found: Iterable[Difference]) -> list[str]:
+    schemas = [d.path[0] for d in found if d.section is Section.SCHEMAS]
+    moved = sum(d.section is Section.PLACES for d in found)
+    parts = []
+    if schemas:
+        parts.append(f"schema{_s(schemas)} of {names(schemas)} {'stay' if len(schemas) > 1 else 'stays'} expanded")
+    if moved:
+        parts.append(f"{count(moved, 'guest')} {'are on other hosts' if moved > 1 else 'is on another host'}")
+    return parts
+
+
+def _s(several: Sequence[object]) -> str:
+    return "s" if len(several) > 1 else ""
+
+
+def _noun(section: Section, path: Sequence[str]) -> str:
+    if section is Section.IDENTITY:
+        return {"members": "group membership"}.get(path[0], path[0].removesuffix("s"))
+    if section is Section.ALLOCATIONS:
+        return {"orphans": "orphan allocation", "migrations": "migration"}.get(path[0], "allocation")
+    return {Section.GUESTS: "server", Section.IMAGES: "image"}.get(section, section.value)
+
+
+def _counted(nouns: Iterable[str]) -> str:
+    counts: dict[str, int] = {}
+    for noun in nouns:
+        counts[noun] = counts.get(noun, 0) + 1
+    return ", ".join(count(number, noun) for noun, number in counts.items())
+
+
+def names(every: Sequence[str]) -> str:
+    """Write a list of names, a long one cut short."""
+    shown = ", ".join(every[:NAMES_SHOWN])
+    return f"{shown} and {len(every) - NAMES_SHOWN} more" if len(every) > NAMES_SHOWN else shown
