@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 
-.PHONY: setup lint format unit test test-all demo lock clean
+.PHONY: setup lint format unit test test-all demo bench lock clean
 
 setup: $(VENV)/.installed
 
@@ -36,6 +36,11 @@ test-all: setup
 # A real cloud on this machine, upgraded under Temporal, with guests running on it.
 demo: setup
 	$(BIN)/stackroll demo
+
+# What an upgrade costs its controller, on a simulated cloud: `make bench HOSTS=200`.
+HOSTS ?= 50
+bench: setup
+	$(BIN)/python -m benchmarks.upgrade --hosts $(HOSTS) --out bench-$(HOSTS).json
 
 # Names, versions and hashes; no index address (a mirror is the machine's own affair).
 lock: setup
