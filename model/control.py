@@ -24,6 +24,15 @@ class Abort(Record):
     mode: Literal["stop", "rollback"] = "stop"
 
 
+class RollbackRequest(Record):
+    """The one input of the ``Rollback`` workflow: which upgrade to take back, who asks for it, and why."""
+
+    kind: Literal["Rollback"] = "Rollback"
+    upgrade: Annotated[str, Field(min_length=1)]
+    by: Operator = "operator"
+    reason: str = ""
+
+
 class Approve(Record):
     """``approve``: open a gate. With a plan hash the approval holds for that plan and for no other."""
 

@@ -23,12 +23,16 @@ class PlanResult(Record):
 
 
 class GroupRequest(Record):
-    """The input of a child: the steps that it runs, what of them has passed already, and how often each was tried."""
+    """The input of a child: the steps that it runs, what of them has passed already, and how often each was tried.
+
+    ``root``: the workflow to report to, where that is not the upgrade itself (a ``Rollback`` afterwards).
+    """
 
     upgrade: str
     group: str
     steps: tuple[Step, ...]
     inventory: Inventory
+    root: str = ""
     passed: tuple[str, ...] = ()
     tries: dict[str, int] = {}
     paused: bool = False
@@ -51,6 +55,53 @@ class GroupStatus(Record):
 
     paused: bool
     steps: tuple[StepStatus, ...]
+
+
+class RollbackPlanRequest(Record):
+    """The input of ``make_rollback_plan``: the upgrade's plan, and what has come of its steps."""
+
+    plan: Plan
+    inventory: Inventory
+    steps: tuple[StepStatus, ...]
+
+
+class RunRecord(Record):
+    """The answer of a run's ``record`` query: all that a later rollback needs to know.
+
+    Attributes:
+        upgrade: the upgrade that it is, or that it rolls back.
+        plan: the upgrade's plan; None before it was made.
+        back: the way back that it has taken, if any.
+        steps: what came of the steps of both.
+        ended: whether it has come to an end by itself.
+    """
+
+    upgrade: str
+    request: UpgradeRequest | None = None
+    plan: Plan | None = None
+    back: Plan | None = None
+    steps: tuple[StepStatus, ...] = ()
+    ended: bool = False
+
+
+class PastUpgrade(Record):
+    """What ``read_upgrade`` found of an upgrade that is to be rolled back.
+
+    Attributes:
+        request: what the upgrade was asked to do.
+        plan: its plan.
+        steps: what came of its steps, as far as anybody knows, less what was taken back since.
+        back: the way back.
+        restore: whether it is behind the commit point, so that the way back restores dumps.
+        refusal: why it cannot be rolled back; empty if it can.
+    """
+
+    request: UpgradeRequest | None = None
+    plan: Plan | None = None
+    steps: tuple[StepStatus, ...] = ()
+    back: Plan | None = None
+    restore: bool = False
+    refusal: str = ""
 
 
 class LockRequest(Record):

@@ -9,17 +9,21 @@ from activities.compute import ComputeActivities
 from activities.context import Toolbox, activities_of
 from activities.facts import FactsActivities
 from activities.hosts import HostActivities
+from activities.objects import ObjectActivities
 from activities.quiesce import QuiesceActivities
 from activities.report import Reports
+from activities.rollback import RollbackActivities
 from activities.snapshot import SnapshotActivities
 from activities.verify import VerifyActivities
 from workers.planner import Planner
+from workers.rollback_planner import RollbackPlanner
 from workflows.availability import AvailabilityWatch
-from workflows.group import HostUpgrade, ServiceUpgrade
+from workflows.group import GROUPS
 from workflows.lock import CloudLock
+from workflows.rollback import Rollback
 from workflows.rolling_upgrade import RollingUpgrade
 
-WORKFLOWS: list[type] = [RollingUpgrade, ServiceUpgrade, HostUpgrade, AvailabilityWatch, CloudLock]
+WORKFLOWS: list[type] = [RollingUpgrade, Rollback, *GROUPS, AvailabilityWatch, CloudLock]
 
 
 class Activities:
@@ -36,12 +40,15 @@ class Activities:
         return activities_of(
             FactsActivities(tools),
             Planner(),
+            RollbackPlanner(),
             SnapshotActivities(tools),
             HostActivities(tools),
             ApiActivities(tools),
             QuiesceActivities(tools),
             ComputeActivities(tools),
             VerifyActivities(tools),
+            ObjectActivities(tools),
+            RollbackActivities(tools),
             AvailabilityActivities(),
             Reports(),
         )

@@ -14,7 +14,7 @@ with workflow.unsafe.imports_passed_through():
     from model.plan import Step
     from model.status import StepState
     from workflows import names
-    from workflows.executor import UNDO, StepError, StoppedError
+    from workflows.executor import UNDO, StepError, StoppedError, tries_key
     from workflows.group import workflow_of
     from workflows.ledger import Ledger
 
@@ -24,13 +24,13 @@ _PASSED = (StepState.DONE, StepState.SKIPPED)
 class Children:
     """Runs groups in child workflows."""
 
-    def __init__(self, ledger: Ledger, stopping: Callable[[], bool]) -> None:
-        """Take the run's record, and how to know whether the run is stopping."""
+    def __init__(self, ledger: Ledger, tries: dict[str, int], stopping: Callable[[], bool]) -> None:
+        """Take the run's record, its counts of tries, and how to know whether the run is stopping."""
         self._ledger = ledger
+        self._tries = tries
         self._stopping = stopping
         self._handles: dict[str, workflow.ChildWorkflowHandle[Any, Any]] = {}
         self._sending: set[asyncio.Task[None]] = set()
-        self._tries: dict[str, int] = {}
 
     async def run(self, group: str, steps: tuple[Step, ...], inventory: Inventory) -> None:
         """Run a group to its end in a child; its steps report to the run by themselves.
@@ -43,7 +43,7 @@ class Children:
             workflow_of(steps).__name__,
             request,
             result_type=GroupResult,
-            id=names.child_id(self._ledger.upgrade, group),
+            id=names.child_id(self._ledger.run, group),
             static_summary=f"{group.replace('/', ' ')}: {self._ledger.source} to {self._ledger.target}",
         )
         self._handles[group] = handle
@@ -57,7 +57,7 @@ class Children:
         for status in result.steps:
             if status.id not in request.passed:
                 self._ledger.put(status)
-        self._tries |= result.tries
+        self._tries.update(result.tries)
         if result.stopped:
             raise StoppedError(group)
         if result.failed:
@@ -70,13 +70,15 @@ class Children:
 
     def _request(self, group: str, steps: tuple[Step, ...], inventory: Inventory) -> GroupRequest:
         states = {step.id: self._ledger.steps[step.id].state for step in steps}
+        keys = {key for step in steps for key in (tries_key(step), step.id + UNDO)}
         return GroupRequest(
             upgrade=self._ledger.upgrade,
+            root=self._ledger.run if self._ledger.run != self._ledger.upgrade else "",
             group=group,
             steps=steps,
             inventory=inventory.narrowed(*(step.target for step in steps)),
             passed=tuple(id_ for id_, state in states.items() if state in _PASSED),
-            tries={key: count for key, count in self._tries.items() if key.removesuffix(UNDO) in states},
+            tries={key: count for key, count in self._tries.items() if key in keys},
             paused=self._ledger.paused,
         )
 

@@ -1,7 +1,8 @@
 """The control surface of a run: what operators may send it and ask it. Names and payloads are those of the design."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Literal
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
@@ -16,18 +17,25 @@ with workflow.unsafe.imports_passed_through():
     from workflows.names import STATE_KEY
 
 
+_ENDED_HOW = {"stop": "stopped", "rollback": "rolled back"}
+
+
 def _no(message: str) -> ApplicationError:
     return ApplicationError(message, type="Refused", non_retryable=True)
 
 
 class Controlled:
-    """State and handlers that a run shows to its operators; the run itself is in the subclass."""
+    """State and handlers that a run shows to its operators; the run itself is in the subclass.
+
+    ``mode`` is how the run is to end before its plan has: None until somebody says so.
+    """
 
     ledger: Ledger
     machine: Machine | None
     approved: dict[str, Event]
     skipped: set[str]
     stopping: bool
+    mode: Literal["stop", "rollback"] | None
     told_state: str
 
     def changed(self) -> None:
@@ -44,10 +52,19 @@ class Controlled:
     def make_report(self) -> Report:
         """Return the report as far as the run has come."""
 
+    @abstractmethod
+    def failed(self, steps: Sequence[Step]) -> None:
+        """Take note that one of these steps has failed for good."""
+
     @property
-    def plan_steps(self) -> Mapping[str, Step]:
-        """The steps of the plan; empty before there is one."""
-        return self.ledger.plan.by_id if self.ledger.plan else {}
+    @abstractmethod
+    def point_passed(self) -> tuple[str, ...]:
+        """The steps behind the commit point that have begun; while there are none, ``rollback`` loses nothing."""
+
+    @property
+    def going_back(self) -> bool:
+        """Whether the run is on its way back already."""
+        return self.ledger.back is not None
 
     def _tell_state(self) -> None:
         """Keep the search attribute in step, so that lists and saved views show what a run is doing."""
@@ -70,6 +87,8 @@ class Controlled:
             ledger.state = RunState.PAUSED
         elif ledger.waiting:
             ledger.state = RunState.WAITING
+        elif self.going_back:
+            ledger.state = RunState.ROLLING_BACK
         else:
             ledger.state = RunState.RUNNING
 
@@ -97,31 +116,68 @@ class Controlled:
 
     @workflow.signal(
         name="abort",
-        description='End: running steps finish, unfinished hosts are put back. Payload: {"by": "you", "reason": "why"}',
+        description="End: running steps finish, unfinished hosts are put back, and with mode rollback everything is "
+        'taken back. Payload: {"by": "you", "reason": "why", "mode": "rollback"} or "stop"',
     )
     def abort(self, order: Abort) -> None:
-        """End the run after what runs."""
-        if order.mode == "rollback":
-            text = "mode rollback is not available; paused instead: send abort with mode stop, or resume"
-            self.ledger.note(workflow.now(), "abort refused", "run", text, order.by)
-            self.ledger.message = text
-            self.pause(Who(by=order.by, reason=text))
+        """End the run after what runs; an order that cannot be followed is noted, and changes nothing."""
+        if reason := self.no_abort(order):
+            self.ledger.note(workflow.now(), "abort refused", "run", reason, order.by)
+            self.changed()
             return
-        self.stop(order)
+        self.order_end(order)
 
-    def stop(self, order: Abort) -> None:
-        """Start nothing more, and end when what runs has ended."""
-        self.ledger.note(workflow.now(), "abort", "run", order.reason, order.by)
-        self.ledger.message = f"stopped by {order.by}: {order.reason}"
-        self.stopping = True
+    @workflow.update(
+        name="abort", description="As the signal of this name, but an order that cannot be followed is refused at once."
+    )
+    def abort_update(self, order: Abort) -> str:
+        """End the run after what runs."""
+        self.order_end(order)
+        return f"{self.ledger.run} ends after what runs now ({order.mode})"
+
+    @abort_update.validator
+    def _may_abort(self, order: Abort) -> None:
+        if reason := self.no_abort(order):
+            raise _no(reason)
+
+    def no_abort(self, order: Abort) -> str:
+        """Return why an order to end cannot be followed; empty when it can."""
+        if self.ledger.ended:
+            return "the run has ended already"
+        if self.machine is not None and self.machine.halted:
+            return f"the run is about to end; then `stackroll rollback {self.ledger.run}` takes it back"
+        if order.mode == "rollback" and self.going_back:
+            return "it is going back already; mode stop ends that where it is"
+        if order.mode == "rollback" and self.point_passed:
+            return (
+                f"the commit point is passed ({self.point_passed[0]} has begun): only restoring the dumps goes back, "
+                "and that loses what was written since; let it end, or abort with mode stop; then `stackroll rollback "
+                f"{self.ledger.run}` counts what would be lost, and asks for an approval before it restores"
+            )
+        return ""
+
+    def order_end(self, order: Abort) -> None:
+        """Start nothing more; when what runs has ended, end or go back. Of several orders the last one counts."""
+        self.ledger.note(workflow.now(), "abort", "run", f"{order.mode}: {order.reason}", order.by)
+        self.ledger.message = f"{_ENDED_HOW[order.mode]} by {order.by}: {order.reason}"
+        self.stopping, self.mode = True, order.mode
         if self.machine is not None:
             self.machine.stopping = True
         self.tell_children("abort", order)
         self.changed()
 
+    def cancelled(self) -> None:
+        """Take a cancellation through Temporal as an order to go back, or to stop where there is no way back."""
+        order = Abort(by="cancel", reason="cancelled through Temporal", mode="rollback")
+        if self.going_back:
+            self.ledger.note(workflow.now(), "abort refused", "run", self.no_abort(order), order.by)
+            self.changed()
+            return
+        self.order_end(order if not self.no_abort(order) else order.model_copy(update={"mode": "stop"}))
+
     @workflow.update(
         name="approve",
-        description='Open a gate: plan, data or commit. Payload: {"by": "you", "gate": "commit"}',
+        description='Open a gate: plan, data, commit or restore. Payload: {"by": "you", "gate": "commit"}',
     )
     def approve(self, approval: Approve) -> str:
         """Open a gate."""
@@ -132,7 +188,8 @@ class Controlled:
 
     @approve.validator
     def _may_approve(self, approval: Approve) -> None:
-        gates = [s.params["gate"] for s in self.plan_steps.values() if s.action is Action.GATE]
+        steps = self.ledger.plan.steps if self.ledger.plan else ()
+        gates = [step.params["gate"] for step in steps if step.action is Action.GATE]
         if self.ledger.plan is None:
             raise _no("there is no plan to approve yet; ask again when the run waits for an approval")
         if approval.gate not in gates:
@@ -190,13 +247,15 @@ class Controlled:
         return self.machine
 
     def _node(self, step: str) -> str:
-        return self.plan_steps[step].group or step
+        found = self.ledger.find(step)
+        return (found.group if found else None) or step
 
     def _must_be_failed(self, order: StepOrder) -> None:
-        if order.step not in self.plan_steps:
+        if self.ledger.find(order.step) is None:
             raise _no(f"no step {order.step!r} in this plan; `stackroll status` names the failed ones")
-        failed = [step.id for step in self.ledger.in_state(StepState.FAILED)]
-        if order.step not in failed or self._machine.state(self._node(order.step)) is not NodeState.FAILED:
+        undecided = self._machine.in_state(NodeState.FAILED)
+        failed = [step.id for step in self.ledger.in_state(StepState.FAILED) if self._node(step.id) in undecided]
+        if order.step not in failed:
             raise _no(f"{order.step} has not failed; failed steps: {', '.join(failed) or 'none'}")
 
     def _note_order(self, kind: str, order: StepOrder) -> None:
@@ -229,6 +288,11 @@ class Controlled:
     def plan(self) -> Plan | None:
         """Return the plan."""
         return self.ledger.plan
+
+    @workflow.query(name="way_back", description="The way back, if the run has taken it: every step with its needs.")
+    def way_back(self) -> Plan | None:
+        """Return the way back."""
+        return self.ledger.back
 
     @workflow.query(name="timeline", description="Everything that happened, in order.")
     def timeline(self) -> list[Event]:

@@ -39,15 +39,21 @@ class Executor:
         inventory: Inventory,
         report: Report,
         *,
+        by: str = "",
         results: Results | None = None,
         tries: dict[str, int] | None = None,
     ) -> None:
-        """Take the run's id, the cloud, whom to tell states and results, and how often each step was tried before."""
+        """Take the upgrade's id, the cloud, whom to tell states and results, and how often each step was tried before.
+
+        ``by`` is the workflow that works on the upgrade, where that is not the upgrade itself. ``tries`` is kept up to
+        date; see ``tries_key``.
+        """
         self._results = results
         self._upgrade = upgrade
+        self._by = by
         self._inventory = inventory
         self._report = report
-        self.tries = dict(tries or {})
+        self.tries = {} if tries is None else tries
         self.steps: dict[str, StepStatus] = {}
 
     def put(self, status: StepStatus) -> None:
@@ -69,10 +75,9 @@ class Executor:
         Raises:
             StepError: when it has failed for good.
         """
-        running = pending(step).model_copy(
-            update={"state": StepState.RUNNING, "started": iso(workflow.now()), "tries": self.tries.get(step.id, 0) + 1}
-        )
-        self.put(running)
+        tries = self.tries.get(tries_key(step), 0) + 1
+        running = {"state": StepState.RUNNING, "started": iso(workflow.now()), "tries": tries}
+        self.put(pending(step).model_copy(update=running))
         try:
             summary = await act()
         except StoppedError:
@@ -91,7 +96,8 @@ class Executor:
         """
         before = self.steps.get(step.id, pending(step))
         if step.undo is None:
-            self.put(before.model_copy(update={"state": StepState.UNDONE, "summary": "nothing to take back"}))
+            nothing = {"state": StepState.UNDONE, "undone": True, "summary": "nothing to take back"}
+            self.put(before.model_copy(update=nothing))
             return
         self.put(
             before.model_copy(
@@ -104,11 +110,8 @@ class Executor:
             text = f"{before.error}\ntaking it back failed too: {error}".strip()
             self.put(before.model_copy(update={"state": StepState.FAILED, "error": text}))
             raise
-        self.put(
-            before.model_copy(
-                update={"state": StepState.UNDONE, "ended": iso(workflow.now()), "summary": f"undone: {result.summary}"}
-            )
-        )
+        undone = {"state": StepState.UNDONE, "undone": True, "ended": iso(workflow.now())}
+        self.put(before.model_copy(update={**undone, "summary": f"undone: {result.summary}"}))
 
     async def _try(self, step: Step) -> str:
         result = await self._call(step, step.action, undo=False)
@@ -118,7 +121,7 @@ class Executor:
 
     async def _call(self, step: Step, action: Action, *, undo: bool) -> StepResult:
         """Call the activity, again after a known failure as often as the step allows."""
-        key = step.id + UNDO if undo else step.id
+        key = step.id + UNDO if undo else tries_key(step)
         for left in range(step.retries, -1, -1):
             generation = self.tries.get(key, 0)
             try:
@@ -151,11 +154,12 @@ class Executor:
         timeout = compensation.timeout if compensation else step.timeout
         work = Work(
             upgrade=self._upgrade,
-            step=step.id,
+            step=step.of or step.id,
             action=action,
             target=step.target,
             params=compensation.params if compensation else step.params,
-            undo=undo,
+            undo=undo or step.of is not None,
+            by=self._by,
             generation=generation,
             inventory=self._inventory if step.target == "cloud" else self._inventory.narrowed(step.target),
             timeout=timeout,
@@ -172,6 +176,11 @@ class Executor:
             summary=compensation.title if compensation else step.title,
         )
         return result
+
+
+def tries_key(step: Step) -> str:
+    """Return under which name a step's tries are counted: those of a compensation are the compensated step's."""
+    return step.of + UNDO if step.of is not None else step.id
 
 
 def _explain(error: ActivityError) -> tuple[str, str | None]:

@@ -18,6 +18,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.executor import Executor
     from workflows.ledger import pending
     from workflows.nodes import group_nodes
+    from workflows.rollback_plan import BACK
     from workflows.walker import Walker
 
 
@@ -30,7 +31,10 @@ class _Group:
         self._nodes = group_nodes(request.steps)
         self._machine = Machine(self._nodes, passed=request.passed)
         self._machine.paused = request.paused
-        self._executor = Executor(request.upgrade, request.inventory, self._tell_root, tries=request.tries)
+        self._root = request.root or request.upgrade
+        self._executor = Executor(
+            request.upgrade, request.inventory, self._tell_root, by=request.root, tries=dict(request.tries)
+        )
         self._outbox: list[StepStatus] = []
         for step in request.steps:
             state = StepState.DONE if step.id in request.passed else StepState.PENDING
@@ -58,8 +62,9 @@ class _Group:
         unfinished = {
             step.scope or step.id for step in self._request.steps if self._machine.state(step.id) is not NodeState.DONE
         }
-        back = {id_ for id_ in happened if (self._steps[id_].scope or id_) in unfinished}
-        failure = {id_: self._executor.steps[id_] for id_ in self._machine.in_state(NodeState.FAILED)}
+        # A compensation has no compensation: on the way back nothing is taken back again.
+        back = {id_ for id_ in happened if (scope := self._steps[id_].scope) is not None and scope in unfinished}
+        failure = {id_: self._executor.steps[id_] for id_ in self._machine.in_state(NodeState.FAILED) if id_ in back}
         walker = Walker(Machine(compensation(self._nodes, back)), lambda id_: self._executor.undo(self._steps[id_]))
         await walker.walk(until_stuck=True)
         for id_, status in failure.items():
@@ -67,7 +72,7 @@ class _Group:
             now = self._executor.steps[id_]
             note = "; what had been done on it was taken back" if now.state is StepState.UNDONE else ""
             error = status.error + note if now.state is StepState.UNDONE else now.error
-            self._executor.put(status.model_copy(update={"error": error}))
+            self._executor.put(status.model_copy(update={"error": error, "undone": now.undone}))
 
     def _tell_root(self, status: StepStatus) -> None:
         self._outbox.append(status)
@@ -76,11 +81,11 @@ class _Group:
     def _show(self) -> None:
         """Bring the web UI's table up to date."""
         steps = tuple(self._executor.steps.values())
-        workflow.set_current_details(group_details(self._request.upgrade, steps, paused=self._machine.paused))
+        workflow.set_current_details(group_details(self._root, steps, paused=self._machine.paused))
 
     async def _tell(self) -> None:
         """Signal every change to the root, in order."""
-        root = workflow.get_external_workflow_handle(self._request.upgrade)
+        root = workflow.get_external_workflow_handle(self._root)
         while True:
             await workflow.wait_condition(lambda: bool(self._outbox))
             await root.signal("step_report", self._outbox[0])
@@ -149,6 +154,45 @@ class ServiceUpgrade(_Group):
         return await self._walk()
 
 
-def workflow_of(steps: tuple[Step, ...]) -> type[HostUpgrade] | type[ServiceUpgrade]:
+@workflow.defn
+class HostRollback(_Group):
+    """Brings one compute host back to the release before."""
+
+    @workflow.init
+    def __init__(self, request: GroupRequest) -> None:
+        """Take the host's compensations."""
+        super().__init__(request)
+
+    @workflow.run
+    async def run(self, request: GroupRequest) -> GroupResult:
+        """Carry out the host's compensations."""
+        del request
+        return await self._walk()
+
+
+@workflow.defn
+class ServiceRollback(_Group):
+    """Brings one service on the control hosts back to the release before, one host at a time."""
+
+    @workflow.init
+    def __init__(self, request: GroupRequest) -> None:
+        """Take the service's compensations."""
+        super().__init__(request)
+
+    @workflow.run
+    async def run(self, request: GroupRequest) -> GroupResult:
+        """Carry out the service's compensations."""
+        del request
+        return await self._walk()
+
+
+GROUPS: tuple[type[_Group], ...] = (HostUpgrade, ServiceUpgrade, HostRollback, ServiceRollback)
+
+
+def workflow_of(steps: tuple[Step, ...]) -> type[_Group]:
     """Return the kind of child that runs these steps."""
-    return HostUpgrade if (steps[0].group or "").startswith("host/") else ServiceUpgrade
+    group = steps[0].group or ""
+    host = group.removeprefix(BACK).startswith("host/")
+    if group.startswith(BACK):
+        return HostRollback if host else ServiceRollback
+    return HostUpgrade if host else ServiceUpgrade

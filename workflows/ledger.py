@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from model.plan import Plan, Step
+from model.plan import Phase, Plan, Step
 from model.status import (
     Event,
     HostStatus,
@@ -28,15 +28,17 @@ def iso(moment: datetime) -> str:
 class Ledger:
     """The record of a run: the state of each step, and the events in order."""
 
-    def __init__(self, upgrade: str, cloud: str, source: str, target: str, started: datetime) -> None:
-        """Begin the record of a run."""
-        self.upgrade, self.cloud, self.source, self.target = upgrade, cloud, source, target
+    def __init__(self, run: str, cloud: str, source: str, target: str, started: datetime) -> None:
+        """Begin the record of a run; the upgrade that it works on is itself, unless it is told of another one."""
+        self.run = self.upgrade = run
+        self.cloud, self.source, self.target = cloud, source, target
         self.started = iso(started)
         self.ended: str | None = None
         self.state = RunState.PLANNING
         self.message = ""
         self.paused = False
         self.plan: Plan | None = None
+        self.back: Plan | None = None
         self.steps: dict[str, StepStatus] = {}
         self.events: list[Event] = []
         self.waiting: dict[str, Waiting] = {}
@@ -48,6 +50,17 @@ class Ledger:
         self.plan = plan
         self.steps = {step.id: pending(step) for step in plan.steps}
 
+    def begin_back(self, plan: Plan) -> None:
+        """Take the way back: its steps are added to those of the upgrade."""
+        self.back = plan
+        self.steps.update({step.id: pending(step) for step in plan.steps})
+        self.durations = {}
+
+    def find(self, step: str) -> Step | None:
+        """Return a step of the plan, or of the way back."""
+        plans = (plan for plan in (self.back, self.plan) if plan is not None)
+        return next((plan.by_id[step] for plan in plans if step in plan.by_id), None)
+
     def note(self, at: datetime, kind: str, subject: str, text: str = "", by: str = "") -> Event:
         """Append an event and return it."""
         event = Event(at=iso(at), kind=kind, subject=subject, text=text, by=by)
@@ -57,9 +70,17 @@ class Ledger:
     def put(self, status: StepStatus) -> None:
         """Take the new state of a step."""
         self.steps[status.id] = status
+        self._take_back(status)
         if status.state is StepState.DONE and status.started and status.ended:
             took = datetime.fromisoformat(status.ended) - datetime.fromisoformat(status.started)
             self.durations[status.id] = took.total_seconds()
+
+    def _take_back(self, status: StepStatus) -> None:
+        """Mark a step of the upgrade as taken back once its compensation has been carried out."""
+        step = self.back.by_id.get(status.id) if self.back is not None else None
+        if step is not None and step.of in self.steps and status.state is StepState.DONE:
+            marks = {"state": StepState.UNDONE, "undone": True}
+            self.steps[step.of] = self.steps[step.of].model_copy(update=marks)
 
     def in_state(self, *states: StepState) -> tuple[StepStatus, ...]:
         """Return the steps in any of these states, in plan order."""
@@ -68,9 +89,9 @@ class Ledger:
     def status(self, now: datetime, *, forecast: bool = True) -> UpgradeStatus:
         """Return what an operator sees; without the forecast it costs little, whatever the fleet's size."""
         running = self.in_state(StepState.RUNNING, StepState.UNDOING)
-        failed = self.in_state(StepState.FAILED)
+        failed = tuple(step for step in self.in_state(StepState.FAILED) if self._is_current(step))
         return UpgradeStatus(
-            upgrade=self.upgrade,
+            upgrade=self.run,
             cloud=self.cloud,
             source=self.source,
             target=self.target,
@@ -97,19 +118,25 @@ class Ledger:
             Waiting(
                 what=f"a decision about {step.title}",
                 since=step.ended or self.started,
-                go_on=f"stackroll retry {self.upgrade} {step.id} | stackroll skip {self.upgrade} {step.id} "
-                f"--reason WHY | stackroll abort {self.upgrade} --reason WHY",
+                go_on=f"stackroll retry {self.run} {step.id} | stackroll skip {self.run} {step.id} "
+                f"--reason WHY | stackroll abort {self.run} --reason WHY",
             )
             for step in failed
             if (step.group or step.id) in self.undecided
         )
 
     def _remaining(self, running: tuple[StepStatus, ...], now: datetime) -> Remaining | None:
-        if self.plan is None or self.ended:
+        plan = self.back or self.plan
+        if plan is None or self.ended:
             return None
         passed = {step.id for step in self.in_state(*_PASSED)}
         elapsed = {s.id: (now - datetime.fromisoformat(s.started)).total_seconds() for s in running if s.started}
-        return remaining(self.plan, passed, elapsed, self.durations)
+        took = {id_: seconds for id_, seconds in self.durations.items() if id_ in plan.by_id}
+        return remaining(plan, passed, elapsed, took)
+
+    def _is_current(self, step: StepStatus) -> bool:
+        """Whether a step belongs to what the run walks now: on the way back, the upgrade's own failures are history."""
+        return self.back is None or step.id in self.back.by_id
 
     def _phases(self) -> tuple[PhaseStatus, ...]:
         if self.plan is None:
@@ -122,13 +149,13 @@ class Ledger:
                 running=sum(s.state in (StepState.RUNNING, StepState.UNDOING) for s in mine),
                 failed=sum(s.state is StepState.FAILED for s in mine),
             )
-            for phase in self.plan.phases
+            for phase in Phase
             if (mine := [s for s in self.steps.values() if s.phase is phase])
         )
 
     def _hosts(self) -> tuple[HostStatus, ...]:
         hosts: dict[str, list[StepStatus]] = {}
-        for step in self.steps.values():
+        for step in filter(self._is_current, self.steps.values()):
             hosts.setdefault(step.target, []).append(step)
         return tuple(_host(name, steps) for name, steps in hosts.items() if name != "cloud")
 

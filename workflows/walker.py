@@ -29,7 +29,10 @@ class Walker:
         return self.machine.idle and bool(self.machine.in_state(NodeState.FAILED))
 
     async def walk(self, *, until_stuck: bool) -> None:
-        """Walk until the machine halts; with ``until_stuck`` also until a failure leaves nothing to do."""
+        """Walk until the machine halts; with ``until_stuck`` also until a failure leaves nothing to do.
+
+        May be called again, for instance after it was cancelled: what runs goes on meanwhile.
+        """
         while not self.machine.halted:
             for id_ in self.machine.startable():
                 self.machine.start(id_)

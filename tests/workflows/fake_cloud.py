@@ -22,6 +22,7 @@ from model.status import ApiAvailability, Report, RunState, UpgradeStatus
 from model.work import Facts, Finding, HostFacts, ServiceRecord, StepResult, Work
 from workers.planner import Planner
 from workers.registry import WORKFLOWS
+from workers.rollback_planner import RollbackPlanner
 
 VERSIONS = {"keystone": "29.0.1", "placement": "15.0.0", "glance": "32.0.0", "nova": "33.0.1"}
 
@@ -72,7 +73,12 @@ class FakeCloud:
 
     def activities(self) -> list[Callable[..., Any]]:
         steps = [self._step(action) for action in Action if action not in (Action.GATE, Action.SOAK)]
-        return [*steps, self.read_facts, Planner().make_plan, self.watch, self.write_report]
+        planners: list[Callable[..., Any]] = [
+            Planner().make_plan,
+            RollbackPlanner().make_rollback_plan,
+            RollbackPlanner().read_upgrade,
+        ]
+        return [*steps, *planners, self.read_facts, self.watch, self.write_report]
 
     def _step(self, action: Action) -> Callable[..., Any]:
         async def run(work: Work) -> StepResult:

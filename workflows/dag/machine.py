@@ -72,6 +72,10 @@ class Machine:
                 raise MachineError(f"{node.id} counts against {node.limit}, which allows nothing to run")
             seen.add(node.id)
 
+    def __contains__(self, id_: str) -> bool:
+        """Tell whether there is such a node."""
+        return id_ in self._nodes
+
     def state(self, id_: str) -> NodeState:
         """Return the state of a node."""
         return self._states[id_]

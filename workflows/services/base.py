@@ -1,11 +1,27 @@
 """What a service's module gives: its own steps of each phase. A new OpenStack service is one file."""
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from model.components import COMPONENTS, Component
-from model.inventory import Role
-from model.plan import Phase, Step
+from model.inventory import Inventory, Role
+from model.plan import Phase, Plan, Step
 from workflows.services.builder import Context, Manage, Sequencer, api_steps, manage_steps
+
+
+@dataclass(frozen=True)
+class Repair:
+    """A step of the way back that takes nothing back itself, and its place among the compensations.
+
+    Attributes:
+        step: the step.
+        after: the steps of the upgrade whose compensations come before it.
+        before: the steps of the upgrade whose compensations wait for it.
+    """
+
+    step: Step
+    after: frozenset[str]
+    before: frozenset[str]
 
 
 class Service(Protocol):
@@ -25,6 +41,9 @@ class Service(Protocol):
 
     def finish(self, context: Context, needs: tuple[str, ...]) -> list[Step]:
         """Steps behind the commit point."""
+
+    def repairs(self, plan: Plan, inventory: Inventory, undone: frozenset[str]) -> list[Repair]:
+        """What must be repaired on the way back, when these steps of the upgrade are taken back."""
 
 
 class ApiService:
@@ -67,3 +86,7 @@ class ApiService:
         writer = Sequencer(context, Phase.FINISH, needs, service=self.name, limit="database")
         manage_steps(writer, self.name, "finish", self._finish)
         return writer.steps
+
+    def repairs(self, plan: Plan, inventory: Inventory, undone: frozenset[str]) -> list[Repair]:  # noqa: ARG002
+        """Nothing: what the new release has stored, the old one reads."""
+        return []

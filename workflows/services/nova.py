@@ -4,9 +4,18 @@ Schema first (API database before the cells: cell mappings live there), then con
 then the compute hosts. ``[upgrade_levels] compute=auto`` keeps the messages readable for the oldest compute service.
 """
 
-from model.actions import ComputeParams, DrainComputeParams, SwitchParams, VerifyComputeParams, as_params
+from model.actions import (
+    ComputeParams,
+    DrainComputeParams,
+    RewriteParams,
+    SwitchParams,
+    VerifyComputeParams,
+    as_params,
+)
 from model.components import find_component
-from model.plan import Action, Phase, Reversibility, Step, Undo
+from model.inventory import Inventory, Role
+from model.plan import Action, Phase, Plan, Reversibility, Step, Undo
+from workflows.services.base import Repair
 from workflows.services.builder import (
     Context,
     Manage,
@@ -88,6 +97,26 @@ class Nova:
         manage_steps(writer, self.name, "finish", _FINISH)
         return steps + writer.steps
 
+    def repairs(self, plan: Plan, inventory: Inventory, undone: frozenset[str]) -> list[Repair]:
+        """Rewrite what the new release has stored in object versions that the old one does not read.
+
+        Twice: when every API is old, so that the conductors and schedulers that go back find nothing newer; and when
+        every conductor is old, since a new one may have written until then. The way back is computes, APIs, conductors
+        and schedulers: an old scheduler does not read what a new API or conductor puts into its messages.
+        """
+        mine = [step for step in plan.steps if step.id in undone and step.service == self.name]
+        switches = [step for step in mine if step.action in (Action.SWITCH, Action.SWITCH_QUIESCED)]
+        if not switches:
+            return []
+        group = switches[0].group
+        apis = frozenset(step.id for step in mine if step.group == group and "/nova-api/" in f"/{step.id}")
+        rpc = frozenset(step.id for step in mine if step.action is Action.SWITCH_QUIESCED)
+        new = SwitchParams.model_validate(switches[0].params).version
+        host = inventory.with_role(Role.CONTROL)[0]
+        code = frozenset(step.id for step in mine if step.action is Action.INSTALL and step.target == host)
+        first, second = (_rewrite(f"back/nova/objects-{number}", host, new, group) for number in (1, 2))
+        return [Repair(first, apis, rpc), Repair(second, apis | rpc, code)]
+
     def _restart_control(self, context: Context, writer: Sequencer, prefix: str) -> list[Step]:
         for host in context.control:
             writer.scope = f"{prefix}nova-rpc@{host}"
@@ -104,6 +133,23 @@ class Nova:
                 reversibility=_class(prefix),
             )
         return writer.steps
+
+
+def _rewrite(id_: str, host: str, version: str, group: str | None) -> Step:
+    return Step(
+        id=id_,
+        title="rewrite what the new nova has stored for the old one",
+        phase=Phase.ROLLBACK,
+        action=Action.REWRITE_OBJECTS,
+        target=host,
+        service="nova",
+        group=f"back/{group}" if group else None,
+        params=as_params(RewriteParams(service="nova", version=version)),
+        reversibility=Reversibility.R1,
+        limit="control",
+        timeout=7200.0,
+        estimate=5.0,
+    )
 
 
 def _class(prefix: str) -> Reversibility:

@@ -1,0 +1,172 @@
+"""The way back as activities: planned once, and kept in the history of the run that takes it.
+
+What an ended upgrade has done is read from Temporal itself: its record, and those of its children, which are nearer to
+their steps than a run that was terminated could be.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+
+from temporalio import activity
+from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus, WorkflowQueryFailedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.context import errors_mapped
+from activities.errors import Refused
+from model.control import RollbackRequest
+from model.messages import GroupStatus, PastUpgrade, RollbackPlanRequest, RunRecord
+from model.plan import Plan
+from model.rollback import changed_anything, committed, effective, mark_undone, newest_states
+from model.status import StepState, StepStatus
+from workflows.names import CLOUD_KEY, MAKE_ROLLBACK_PLAN, READ_UPGRADE, child_id
+from workflows.restore_plan import make_restore_plan
+from workflows.rollback_plan import make_rollback_plan
+
+_AT_ONCE = 16
+_ENDED = (StepState.DONE, StepState.SKIPPED)
+
+
+class RollbackPlanner:
+    """Reads what was done, and calls what plans the way back; it decides nothing itself."""
+
+    def __init__(self, client: Client | None = None) -> None:
+        """Take the client to ask; by default the worker's own."""
+        self._client = client
+
+    @activity.defn(name=MAKE_ROLLBACK_PLAN)
+    async def make_rollback_plan(self, asked: RollbackPlanRequest) -> Plan:
+        """Plan the way back of a run that is still open."""
+        async with errors_mapped():
+            happened = [id_ for id_ in effective(asked.steps) if id_ in asked.plan.by_id]
+            return make_rollback_plan(asked.plan, asked.inventory, happened)
+
+    @activity.defn(name=READ_UPGRADE)
+    async def read_upgrade(self, asked: RollbackRequest) -> PastUpgrade:
+        """Read what an ended upgrade has done, and plan its way back."""
+        async with errors_mapped():
+            past = Past(self._client or activity.client(), asked.upgrade)
+            return await past.read()
+
+
+class Past:
+    """An upgrade that has ended, and everything that was done about it since."""
+
+    def __init__(self, client: Client, upgrade: str) -> None:
+        """Take the client to ask, and the upgrade's id."""
+        self._client = client
+        self._upgrade = upgrade
+        self._room = asyncio.Semaphore(_AT_ONCE)
+
+    async def read(self) -> PastUpgrade:
+        """Return what was done, and the way back or why there is none."""
+        status = await self._status()
+        if status is WorkflowExecutionStatus.RUNNING:
+            return _refused(
+                f"{self._upgrade} is still going on; `stackroll abort {self._upgrade} --mode rollback` takes it back"
+            )
+        record = await self._record(self._upgrade)
+        if record.request is None or record.plan is None:
+            return _refused(f"{self._upgrade} has ended before it had a plan; it has changed nothing")
+        plan, inventory = record.plan, record.request.inventory
+        steps = await self._steps(record)
+        if later := await self._later(plan.cloud):
+            return _refused(
+                f"only the last upgrade of a cloud can be rolled back, and {later} came after {self._upgrade}"
+            )
+        mine = {id_: status for id_, status in steps.items() if id_ in plan.by_id}
+        happened = effective(mine.values())
+        past = PastUpgrade(request=record.request, plan=plan, steps=tuple(mine.values()))
+        if committed(plan, mine):
+            return past.model_copy(update={"back": make_restore_plan(plan, inventory), "restore": True})
+        if not changed_anything(plan, (mine[id_] for id_ in happened)):
+            return past.model_copy(update={"refusal": f"{self._upgrade} has left nothing to take back"})
+        return past.model_copy(update={"back": make_rollback_plan(plan, inventory, happened)})
+
+    async def _status(self) -> WorkflowExecutionStatus | None:
+        try:
+            described = await self._client.get_workflow_handle(self._upgrade).describe()
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                raise Refused(
+                    f"there is no upgrade {self._upgrade!r}, or Temporal has forgotten it",
+                    remedy="`stackroll list` shows the runs; a namespace must retain them as long as snapshots.keep",
+                ) from None
+            raise
+        if described.workflow_type != "RollingUpgrade":
+            raise Refused(
+                f"{self._upgrade} is a {described.workflow_type}, not a RollingUpgrade", remedy="name the upgrade"
+            )
+        return described.status
+
+    async def _record(self, id_: str, run: str | None = None) -> RunRecord:
+        handle = self._client.get_workflow_handle(id_, run_id=run)
+        record: RunRecord = await handle.query("record", result_type=RunRecord)
+        return record
+
+    async def _steps(self, record: RunRecord) -> dict[str, StepStatus]:
+        """Return the state of every step, by the upgrade, its children, and the rollbacks since."""
+        states = await self._with_children(self._upgrade, record)
+        done = _taken_back(record, states)
+        if record.plan is not None:
+            async for run in self._runs("Rollback", record.plan.cloud):
+                other = await self._record(run.id, run.run_id)
+                if other.upgrade == self._upgrade and other.back is not None:
+                    done |= _taken_back(other, await self._with_children(run.id, other))
+        return mark_undone(states, done)
+
+    async def _with_children(self, id_: str, record: RunRecord) -> dict[str, StepStatus]:
+        """Ask the children of groups that are not known to have ended; one that never began is not there."""
+        states = {status.id: status for status in record.steps}
+        plans = [plan for plan in (record.plan, record.back) if plan is not None]
+        open_ = [
+            group
+            for plan in plans
+            for group in plan.groups
+            if any(states[step.id].state not in _ENDED for step in plan.members(group) if step.id in states)
+        ]
+        told = await asyncio.gather(*(self._child(child_id(id_, group)) for group in open_))
+        return newest_states(record.steps, (status for group in told for status in group))
+
+    async def _child(self, id_: str) -> tuple[StepStatus, ...]:
+        async with self._room:
+            try:
+                status: GroupStatus = await self._client.get_workflow_handle(id_).query(
+                    "status", result_type=GroupStatus
+                )
+            except RPCError as error:
+                if error.status is RPCStatusCode.NOT_FOUND:
+                    return ()
+                raise
+            return status.steps
+
+    async def _later(self, cloud: str) -> str | None:
+        """Return a later upgrade of the cloud that has changed something."""
+        mine = await self._client.get_workflow_handle(self._upgrade).describe()
+        async for run in self._runs("RollingUpgrade", cloud):
+            if run.id == self._upgrade or run.start_time <= mine.start_time:
+                continue
+            try:
+                record = await self._record(run.id, run.run_id)
+            except (WorkflowQueryFailedError, RPCError):
+                return run.id  # what it has done cannot be known, so it counts
+            if record.plan is not None and changed_anything(record.plan, record.steps):
+                return run.id
+        return None
+
+    async def _runs(self, kind: str, cloud: str) -> AsyncIterator[WorkflowExecution]:
+        """Yield the ended runs of this kind, the newest first."""
+        query = f"WorkflowType = '{kind}' AND {CLOUD_KEY.name} = '{cloud}' AND ExecutionStatus != 'Running'"
+        async for run in self._client.list_workflows(query):
+            yield run
+
+
+def _taken_back(record: RunRecord, states: dict[str, StepStatus]) -> set[str]:
+    """Return the steps of the upgrade whose compensations have been carried out."""
+    steps: Iterable[StepStatus] = states.values()
+    done = {status.id for status in steps if status.state is StepState.DONE}
+    back = record.back.steps if record.back is not None else ()
+    return {step.of for step in back if step.of is not None and step.id in done}
+
+
+def _refused(reason: str) -> PastUpgrade:
+    return PastUpgrade(refusal=reason)

@@ -1,0 +1,246 @@
+"""What every run does, whichever way it goes: take the lock of the cloud, watch its APIs, walk a plan, tell its end."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError, WorkflowAlreadyStartedError
+
+with workflow.unsafe.imports_passed_through():
+    from model.actions import GateParams, SoakParams
+    from model.availability import AvailabilityResult, WatchRequest
+    from model.base import JsonObject, Record
+    from model.control import Abort, Who
+    from model.inventory import Inventory
+    from model.messages import LockRequest
+    from model.plan import Action, Plan, Step
+    from model.spec import UpgradeSpec
+    from model.status import Report, RunState, Waiting
+    from model.work import StepResult
+    from workflows import names
+    from workflows.availability import AvailabilityWatch
+    from workflows.children import Children
+    from workflows.control import Controlled
+    from workflows.dag import Machine
+    from workflows.executor import Executor, StepError, StoppedError
+    from workflows.ledger import Ledger, iso
+    from workflows.lock import CloudLock
+    from workflows.nodes import root_nodes
+    from workflows.walker import Walker
+
+Handle = workflow.ChildWorkflowHandle[Any, Any]
+_Answer = TypeVar("_Answer", bound=Record)
+
+
+class Run(Controlled):
+    """A run of a cloud."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        """Begin with an empty record."""
+        self.ledger = ledger
+        self.machine = None
+        self.approved = {}
+        self.skipped = set()
+        self.stopping = False
+        self.mode = None
+        self.told_state = ""
+        self._tries: dict[str, int] = {}
+        self._children = Children(ledger, self._tries, lambda: self.stopping)
+        self._summaries: dict[str, str] = {}
+        self._before: JsonObject = {}
+        self._after: JsonObject = {}
+        self._availability: AvailabilityResult | None = None
+
+    # Before anything changes
+
+    async def hold_lock(self, cloud: str) -> Handle:
+        """Take the lock of the cloud, or refuse: only one run of a cloud can go on."""
+        try:
+            return await workflow.start_child_workflow(
+                CloudLock.run,
+                LockRequest(cloud=cloud, upgrade=self.ledger.run),
+                id=names.lock_id(cloud),
+                static_summary=f"{cloud} is being worked on by {self.ledger.run}",
+            )
+        except WorkflowAlreadyStartedError:
+            raise self.refusal(
+                f"another run of cloud {cloud!r} is going on (it holds the workflow {names.lock_id(cloud)}); "
+                "wait for its end, or abort it"
+            ) from None
+
+    async def read(self, name: str, asked: Record, kind: type[_Answer], summary: str) -> _Answer:
+        """Call an activity that changes nothing; what it raises refuses the run."""
+        try:
+            answer: _Answer = await workflow.execute_activity(
+                name,
+                asked,
+                result_type=kind,
+                start_to_close_timeout=names.READ_TIMEOUT,
+                retry_policy=names.READ_RETRY,
+                summary=summary,
+            )
+        except ActivityError as error:
+            raise self.refusal(str(error.cause or error)) from error
+        return answer
+
+    def refusal(self, reasons: str, *, told: bool = False) -> ApplicationError:
+        """End the run; reasons that the record has already are not told there again."""
+        self.ledger.message = f"refused, nothing was changed: {reasons}"
+        self.end(RunState.REFUSED, "nothing was changed" if told else "")
+        return ApplicationError(self.ledger.message, type="Refused", non_retryable=True)
+
+    # The walk
+
+    async def walk(self, plan: Plan, inventory: Inventory) -> bool:
+        """Walk a plan until it has ended or the run stops; return whether every step has passed."""
+        machine = Machine(root_nodes(plan), plan.limits)
+        machine.paused, machine.stopping = self.ledger.paused, self.stopping
+        self.machine = machine
+        self.changed()
+        by = self.ledger.run if self.ledger.run != self.ledger.upgrade else ""
+        executor = Executor(self.ledger.upgrade, inventory, self.take, by=by, results=self._keep, tries=self._tries)
+        walker = Walker(machine, lambda node: self._run_node(plan, inventory, executor, node), self.changed)
+        while not machine.halted:
+            try:
+                await walker.walk(until_stuck=False)
+            except asyncio.CancelledError:
+                if workflow.cancellation_reason() is None:
+                    raise  # nobody cancelled it: the worker forgets the workflow
+                self.cancelled()
+        return machine.finished
+
+    async def _run_node(self, plan: Plan, inventory: Inventory, executor: Executor, node: str) -> None:
+        steps = (plan.by_id[node],) if node in plan.by_id else plan.members(node)
+        workflow.upsert_search_attributes([names.PHASE_KEY.value_set(steps[0].phase.value)])
+        try:
+            if node not in plan.by_id:
+                await self._children.run(node, steps, inventory)
+            elif steps[0].action is Action.GATE:
+                await executor.watched(steps[0], lambda: self._gate(plan, steps[0]))
+            elif steps[0].action is Action.SOAK:
+                await executor.watched(steps[0], lambda: self._soak(steps[0]))
+            else:
+                await executor.do(steps[0])
+        except StoppedError:
+            raise
+        except StepError:
+            self.failed(steps)
+            raise
+
+    async def _gate(self, plan: Plan, step: Step) -> str:
+        gate = GateParams.model_validate(step.params)
+        if gate.automatic and gate.gate not in self.approved:
+            event = self.ledger.note(workflow.now(), "approve", gate.gate, "given by the spec", "spec")
+            self.approved[gate.gate] = event
+        losses = f": {self._summaries.get(gate.losses, '')}" if gate.losses else ""
+        waiting = Waiting(
+            what=f"approval of {gate.gate}{losses}",
+            since=iso(workflow.now()),
+            go_on=f"stackroll approve {self.ledger.run} --gate {gate.gate} --plan-hash {plan.hash}",
+        )
+        await self._wait(step, waiting, lambda: gate.gate in self.approved)
+        return f"approved by {self.approved[gate.gate].by}{losses}"
+
+    async def _soak(self, step: Step) -> str:
+        seconds = SoakParams.model_validate(step.params).seconds
+        until = workflow.now() + timedelta(seconds=seconds)
+        waiting = Waiting(
+            what="the end of the soak", since=iso(workflow.now()), until=iso(until), go_on="it goes on by itself"
+        )
+        await self._wait(step, waiting, lambda: False, seconds)
+        return f"{seconds:g} s"
+
+    async def _wait(
+        self, step: Step, waiting: Waiting, fulfilled: Callable[[], bool], seconds: float | None = None
+    ) -> None:
+        """Wait for a condition, or so many seconds; a run that stops gives up the step."""
+        self.ledger.waiting[step.id] = waiting
+        self.changed()
+        try:
+            await workflow.wait_condition(
+                lambda: fulfilled() or self.stopping,
+                timeout=None if seconds is None else timedelta(seconds=seconds),
+                timeout_summary=waiting.what,
+            )
+        except TimeoutError:
+            return
+        finally:
+            self.ledger.waiting.pop(step.id, None)
+        if not fulfilled():
+            raise StoppedError(f"stopped while waiting for {waiting.what}")
+
+    def _keep(self, step: Step, result: StepResult) -> None:
+        self._summaries[step.id] = result.summary
+        if step.action is Action.CAPTURE_BASELINE:
+            self._before = result.details
+        elif step.action in (Action.VERIFY_CLOUD, Action.VERIFY_ROLLBACK):
+            self._after = result.details
+
+    # The probe
+
+    async def start_watch(self, inventory: Inventory, spec: UpgradeSpec) -> Handle | None:
+        """Have every API probed from now on, if the spec wants it."""
+        if not spec.availability.enabled:
+            return None
+        return await workflow.start_child_workflow(
+            AvailabilityWatch.run,
+            WatchRequest(upgrade=self.ledger.run, inventory=inventory, rate=spec.availability.rate),
+            id=names.child_id(self.ledger.run, "availability"),
+            static_summary=f"availability of {inventory.cloud}",
+        )
+
+    async def end_watch(self, watch: Handle | None) -> None:
+        """Stop probing and keep what was seen."""
+        if watch is None:
+            return
+        try:
+            await watch.signal(AvailabilityWatch.stop)
+            self._availability = await watch
+        except FailureError as error:
+            # The outcome must not hang on the probe; the report says that nothing was measured.
+            self.ledger.note(workflow.now(), "warning", "availability", f"the probe failed: {error.cause or error}")
+
+    # The end
+
+    def end(self, state: RunState, text: str = "") -> None:
+        """Note the end."""
+        self.ledger.state = state
+        self.ledger.ended = iso(workflow.now())
+        self.ledger.note(workflow.now(), state.value, "run", text or self.ledger.message)
+        self.changed()
+
+    async def write_report(self) -> None:
+        """Write the report where the worker keeps reports; a report that cannot be written changes no outcome."""
+        try:
+            written = await workflow.execute_activity(
+                names.WRITE_REPORT,
+                self.make_report(),
+                result_type=dict,
+                start_to_close_timeout=names.REPORT_TIMEOUT,
+                retry_policy=names.READ_RETRY,
+                summary="write the report",
+            )
+            self.ledger.note(workflow.now(), "report", "run", ", ".join(map(str, written.values())))
+        except ActivityError as error:
+            self.ledger.note(workflow.now(), "warning", "report", f"it could not be written: {error.cause or error}")
+        self.changed()
+
+    # What Controlled asks for
+
+    def make_report(self) -> Report:
+        """Return the report as far as the run has come."""
+        return Report(
+            status=self.ledger.status(workflow.now()),
+            steps=tuple(self.ledger.steps.values()),
+            events=tuple(self.ledger.events),
+            availability=self._availability.apis if self._availability else (),
+            before=self._before,
+            after=self._after,
+            approvals=tuple(self.approved.values()),
+        )
+
+    def tell_children(self, signal: str, order: Who | Abort) -> None:
+        """Forward an order to every running child."""
+        self._children.tell(signal, order)
