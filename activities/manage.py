@@ -1,6 +1,8 @@
 """Commands of the services' own tools (``nova-manage``, ``keystone-status`` …) as scripts."""
 
 import shlex
+from collections.abc import Sequence
+from importlib import resources
 
 from activities.errors import Refused
 from activities.packaging import Packaging
@@ -50,6 +52,18 @@ while :; do
 done
 """
 
+_PROGRAM = """set -u
+python={python} user={user} extra={extra}
+[ -x "$python" ] || {{ echo "no $python on this host: the version is not installed" >&2; exit 127; }}
+home=$(getent passwd "$user" | cut -d: -f6)
+[ -n "$home" ] || {{ echo "no user $user on this host" >&2; exit 67; }}
+[ ! -r "$extra" ] && extra= || extra="--config-file $extra"
+exec setpriv --reuid="$user" --regid="$user" --init-groups \\
+    env HOME="$home" PYTHONPYCACHEPREFIX={bytecode} PYTHONWARNINGS=ignore \\
+    "$python" - {arguments} --config-file {config} $extra <<'END_OF_PROGRAM'
+{program}END_OF_PROGRAM
+"""
+
 
 def manage_script(packaging: Packaging, params: ManageParams) -> str:
     """Return the script that runs a tool with a version's code and the service's configuration.
@@ -82,3 +96,29 @@ def did_check(params: ManageParams, output: str) -> bool:
     Its exit status for warnings is also the one of a program that broke off.
     """
     return params.command[1:3] != ("upgrade", "check") or "| Result:" in output
+
+
+def program_script(packaging: Packaging, service: str, version: str, program: str, arguments: Sequence[str]) -> str:
+    """Return the script that runs a program of ours with a version's Python and the service's configuration.
+
+    Args:
+        packaging: where the version lies.
+        service: whose code it uses.
+        version: which need not be active.
+        program: the text of a module of ``activities.scripts``.
+        arguments: its own; those that name the configuration come after them.
+    """
+    return _PROGRAM.format(
+        python=shlex.quote(packaging.tool(service, version, "python")),
+        user=USER,
+        extra=shlex.quote(packaging.release_config(service, version)),
+        bytecode=BYTECODE,
+        config=CONFIG_FILES[service],
+        arguments=shlex.join(arguments),
+        program=program,
+    )
+
+
+def program_text(name: str) -> str:
+    """Return the text of a module of ``activities.scripts``."""
+    return resources.files("activities.scripts").joinpath(f"{name}.py").read_text("utf-8")

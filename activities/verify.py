@@ -1,20 +1,17 @@
-"""The whole cloud, read independently of what the steps reported: before an upgrade, and after it. Reads only.
-
-The baseline is kept on the database host beside the dumps, where every worker finds it.
-"""
+"""The whole cloud, read independently of what the steps reported: before an upgrade, and after it. Reads only."""
 
 import asyncio
-import json
-import shlex
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from activities import openstack
 from activities.balancer import balancer_of
+from activities.baselines import load_baseline, save_baseline
 from activities.context import Toolbox, progress, remaining, step_activity, wait_for
 from activities.databases import check_schemas, lost_guests, revisions, wrong_records
 from activities.errors import StackrollError, StepFailed
+from activities.objects import WITH_OBJECTS, known_objects
 from activities.running import UnitState, read_units
 from activities.ssh import Hosts
 from model.actions import BaselineParams, VerifyCloudParams
@@ -36,7 +33,6 @@ from model.work import ServiceRecord, StepResult, Work
 SETTLE = 60.0
 SETTLE_EVERY = 3.0
 MOST_GUESTS_IN_DETAILS = 200
-BASELINES = "/var/lib/stackroll/baselines"
 
 
 @dataclass
@@ -77,12 +73,17 @@ class VerifyActivities:
         return StepResult(summary=_everything(reading, params), details={"running": reading.running})
 
     @step_activity(Action.CAPTURE_BASELINE)
-    async def capture_baseline(self, work: Work, params: BaselineParams) -> StepResult:  # noqa: ARG002
-        """Keep what must be the same afterwards."""
+    async def capture_baseline(self, work: Work, params: BaselineParams) -> StepResult:
+        """Keep what must be the same afterwards, and what the old code can read."""
         inventory = work.inventory
         reading = await self._look(inventory, VerifyCloudParams(versions={}))
         baseline = await self._snapshot(inventory, reading, await revisions(self._hosts, inventory))
-        path = await _save(self._hosts, work, baseline)
+        objects = {
+            service: (await known_objects(self._hosts, inventory, service, params.versions[service])).versions
+            for service in WITH_OBJECTS
+            if service in inventory.services and service in params.versions
+        }
+        path = await save_baseline(self._hosts, work, baseline.model_copy(update={"objects": objects}))
         counts = f"{len(baseline.guests)} guests, {len(baseline.services)} services, {len(baseline.apis)} APIs"
         return StepResult(summary=f"kept what is there: {counts}", details={**_shown(baseline), "path": path})
 
@@ -90,7 +91,7 @@ class VerifyActivities:
     async def verify_cloud(self, work: Work, params: VerifyCloudParams) -> StepResult:
         """Prove that the whole cloud is at one release, and that every guest of the baseline is still there."""
         inventory = work.inventory
-        baseline = await _load(self._hosts, work)
+        baseline = await load_baseline(self._hosts, work)
 
         async def look() -> _Reading:
             reading = await self._look(inventory, params)
@@ -170,7 +171,7 @@ def _record(row: ServiceRow) -> ServiceRecord:
 
 def _shown(baseline: Baseline) -> JsonObject:
     """The baseline as the report shows it; a big cloud's guests are only counted, the file on the host has them all."""
-    shown = baseline.model_dump(mode="json")
+    shown = baseline.model_dump(mode="json", exclude={"objects"})
     shown["counts"] = {
         "guests": len(baseline.guests),
         "errors": sum(guest.status == "ERROR" for guest in baseline.guests),
@@ -208,22 +209,3 @@ async def _balancer_problems(hosts: Hosts, inventory: Inventory) -> list[str]:
         for server in balancer.parse_servers(done.stdout)
         if server.backend in backends and not server.up
     ]
-
-
-def _path(work: Work) -> str:
-    return f"{BASELINES}/{work.upgrade.replace('/', '_')}.json"
-
-
-async def _save(hosts: Hosts, work: Work, baseline: Baseline) -> str:
-    path = _path(work)
-    name = shlex.quote(path)
-    command = f"mkdir -p -m 700 {BASELINES} && cat > {name}.new && mv {name}.new {name}"
-    await hosts.run(
-        work.inventory, work.inventory.database.host, command, input=json.dumps(baseline.model_dump(mode="json"))
-    )
-    return path
-
-
-async def _load(hosts: Hosts, work: Work) -> Baseline | None:
-    done = await hosts.run(work.inventory, work.inventory.database.host, f"cat {shlex.quote(_path(work))}", check=False)
-    return Baseline.model_validate_json(done.stdout) if done.status == 0 else None

@@ -23,6 +23,7 @@ class Baseline(Record):
         started: when each unit was last started, in its host's words.
         apis: for each API its versions, with the least and greatest microversion.
         schemas: the revisions of each database schema.
+        objects: by service, the version of each kind of object that its old code knows (``model.nova_objects``).
     """
 
     taken: str
@@ -32,6 +33,7 @@ class Baseline(Record):
     started: dict[str, dict[str, str]] = Field(default_factory=dict)
     apis: dict[str, dict[str, str]] = Field(default_factory=dict)
     schemas: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    objects: dict[str, dict[str, str]] = Field(default_factory=dict)
 
 
 def find_wrong_versions(running: Running, inventory: Inventory, versions: Mapping[str, str]) -> list[str]:
