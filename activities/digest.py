@@ -5,28 +5,26 @@ It only reads. A host or an API that does not answer costs its own part of the d
 
 import asyncio
 import shlex
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from activities import openstack, rows
 from activities.balancer import balancer_of
-from activities.clouds import Cloud, call, pages
+from activities.baselines import BASELINES, upgrade_slug
+from activities.context import progress
 from activities.databases import revisions
-from activities.errors import StackrollError, Unreachable
+from activities.errors import StackrollError, StepFailed
+from activities.occupancy import Occupancy, read_occupancy
 from activities.packaging import Installed, packaging_of
 from activities.running import read_units
 from activities.ssh import Hosts
-from model.base import JsonObject
 from model.baseline import summarise_versions
 from model.components import Component, api_url, apis, components_on
 from model.digest import (
-    Allocation,
-    Allocations,
     Balancer,
     Digest,
     DigestError,
-    GuestState,
     Package,
     Process,
     Section,
@@ -34,7 +32,6 @@ from model.digest import (
     Table,
 )
 from model.inventory import Inventory
-from model.nova import Migration
 from model.work import Work
 
 T = TypeVar("T")
@@ -45,11 +42,10 @@ _NO_TABLE: Table = {}
 _NO_TABLES: Tables = {}
 _NO_SERVICES: Services = {}
 
-DIGESTS = "/var/lib/stackroll/baselines"
 # So many hosts are asked at the same time.
 HOSTS_AT_ONCE = 64
-# Seconds until what could be an orphan, or a guest on its way, is looked at again.
-SECOND_LOOK = 2.0
+# A digest of a big cloud has some ten megabytes.
+FILE_TIMEOUT = 300.0
 
 
 async def read_digest(hosts: Hosts, inventory: Inventory, told: Told = lambda _: None) -> Digest:
@@ -66,47 +62,37 @@ async def read_digest(hosts: Hosts, inventory: Inventory, told: Told = lambda _:
 async def save_digest(hosts: Hosts, work: Work) -> Digest:
     """Read the state of the cloud and keep it beside the upgrade's baseline, where ``load_digest`` finds it."""
     inventory = work.inventory
-    digest = await read_digest(hosts, inventory)
-    name = shlex.quote(_path(work.upgrade))
-    command = f"mkdir -p -m 700 {DIGESTS} && cat > {name}.new && mv {name}.new {name}"
-    await hosts.run(inventory, inventory.database.host, command, input=digest.to_json())
+    digest = await read_digest(hosts, inventory, lambda text: progress(f"reading the state: {text}"))
+    name = shlex.quote(digest_path(work.upgrade))
+    command = f"umask 077; mkdir -p -m 700 {BASELINES} && cat > {name}.new && mv {name}.new {name}"
+    await hosts.run(inventory, inventory.database.host, command, input=digest.to_json(), timeout=FILE_TIMEOUT)
     return digest
 
 
 async def load_digest(hosts: Hosts, work: Work) -> Digest | None:
-    """Return the digest that an upgrade has kept; None when there is none, or not a whole one.
+    """Return the digest that an upgrade has kept; None when it has kept none.
 
     Raises:
-        Unreachable, Refused: as of ``Hosts.run``.
+        StepFailed: there is one, and it cannot be read.
     """
-    inventory = work.inventory
-    command = f"cat {shlex.quote(_path(work.upgrade))}"
-    done = await hosts.run(inventory, inventory.database.host, command, check=False)
-    if done.status != 0:
+    place, path = work.inventory.database.host, digest_path(work.upgrade)
+    command = f"cat {shlex.quote(path)} 2>/dev/null"
+    done = await hosts.run(work.inventory, place, command, check=False, timeout=FILE_TIMEOUT)
+    if done.status != 0 and not done.stdout:
         return None
     try:
         return Digest.from_json(done.stdout)
-    except DigestError:
-        return None
+    except DigestError as error:
+        raise StepFailed(
+            f"{path} cannot be read: {error}",
+            host=place,
+            remedy="put the file back from a copy, or remove it to do without the comparison; then retry the step",
+        ) from None
 
 
-def _path(upgrade: str) -> str:
-    return f"{DIGESTS}/{upgrade.replace('/', '_')}.digest.json"
-
-
-@dataclass(frozen=True)
-class _Look:
-    """Guests, and what placement holds for them, read together."""
-
-    guests: dict[str, GuestState]
-    places: dict[str, str | None]
-    allocations: Allocations
-
-    @property
-    def suspects(self) -> set[str]:
-        """Consumers whose allocations are not as they should be, which may be so only for this moment."""
-        away = {id_ for id_, held in self.allocations.guests.items() if not held.home}
-        return away | self.allocations.orphans.keys()
+def digest_path(upgrade: str) -> str:
+    """Return where an upgrade's digest lies on the database host."""
+    return f"{BASELINES}/{upgrade_slug(upgrade)}.digest.json"
 
 
 @dataclass
@@ -208,18 +194,19 @@ class _Reader:
                 servers.setdefault(server.backend, {})[server.name] = word
         return Balancer(servers=servers, holds=adapter.parse_holds(held.stdout))
 
-    async def _cloud(self) -> tuple[Services, _Look, dict[str, dict[str, str]]]:
+    async def _cloud(self) -> tuple[Services, Occupancy, dict[str, dict[str, str]]]:
         """Read what the APIs say."""
-        nothing = _Look({}, {}, Allocations())
+        nothing = Occupancy()
         # Asked first and alone: without a token nothing else can work.
         if not await self._try(Section.APIS, openstack.token(self.inventory), ""):
             parts = (Section.SERVICES, Section.GUESTS, Section.PLACES, Section.ALLOCATIONS)
             self.unread |= {part: self.unread[Section.APIS] for part in parts if "nova" in self.inventory.services}
             return {}, nothing, {}
+        hosts, inventory = self.hosts, self.inventory
         (services, look), versions = await asyncio.gather(
             asyncio.gather(
                 self._of("nova", Section.SERVICES, self._services, _NO_SERVICES),
-                self._of("nova", Section.GUESTS, self._guests, nothing),
+                self._of("nova", Section.GUESTS, lambda: read_occupancy(hosts, inventory), nothing),
             ),
             asyncio.gather(*(self._api(component) for component in apis(self.inventory))),
         )
@@ -253,108 +240,9 @@ class _Reader:
             )
         return found
 
-    async def _guests(self) -> _Look:
-        """Read guests and allocations: twice, if the first look shows what may only be so for a moment.
-
-        They cannot be read in the same moment: what users make, move or delete in between fits at the second look.
-        """
-        first = await self._look()
-        if not first.suspects:
-            return first
-        await asyncio.sleep(SECOND_LOOK)
-        second = await self._look()
-        doubts = second.suspects - first.suspects
-        held = second.allocations
-        settled = Allocations(
-            guests={
-                id_: one.model_copy(update={"home": True}) if id_ in doubts else one for id_, one in held.guests.items()
-            },
-            orphans={id_: one for id_, one in held.orphans.items() if id_ not in doubts},
-            migrations=held.migrations,
-        )
-        return _Look(second.guests, second.places, settled)
-
-    async def _look(self) -> _Look:
-        # Guests and migrations last: an allocation is made after its guest, and goes before it.
-        held, providers = await asyncio.gather(
-            rows.allocations(self.hosts, self.inventory), openstack.providers(self.inventory)
-        )
-        servers, moves = await asyncio.gather(_servers(self.inventory), openstack.migrations(self.inventory))
-        places = {row["id"]: row.get("OS-EXT-SRV-ATTR:host") or None for row in servers}
-        return _Look(
-            guests={row["id"]: _guest(row) for row in servers},
-            places=places,
-            allocations=_allocations(held, providers, places, [move for move in moves if move.unfinished]),
-        )
-
 
 def _package(found: list[Installed]) -> Package:
     return Package(
         active=next((one.version for one in found if one.active), None),
         installed=tuple(sorted(one.version if one.whole else f"{one.version} (in part)" for one in found)),
-    )
-
-
-def _allocations(
-    held: Mapping[str, Mapping[str, Mapping[str, int]]],
-    providers: Mapping[str, tuple[str, ...]],
-    places: Mapping[str, str | None],
-    moves: list[Migration],
-) -> Allocations:
-    """Sort what consumers hold into what servers hold and what nobody does; a migration holds room while it goes on."""
-    moving = {move.uuid for move in moves}
-    guests = {id_: Allocation(home=False) for id_, host in places.items() if host}
-    orphans: dict[str, dict[str, int]] = {}
-    for consumer, parts in held.items():
-        resources = _sum(parts.values())
-        if consumer in places:
-            own = providers.get(places[consumer] or "", ())
-            guests[consumer] = Allocation(resources=resources, home=set(parts) <= set(own))
-        elif consumer not in moving:
-            orphans[consumer] = resources
-    migrations = {
-        str(move.uuid or move.id): f"{move.kind} of {move.guest}, {move.source} to {move.target or '?'}: {move.status}"
-        for move in moves
-    }
-    return Allocations(guests=guests, orphans=orphans, migrations=migrations)
-
-
-def _sum(several: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for resources in several:
-        for name, amount in resources.items():
-            found[name] = found.get(name, 0) + amount
-    return found
-
-
-async def _servers(inventory: Inventory) -> list[JsonObject]:
-    """Return nova's own rows of all servers of all tenants.
-
-    Raises:
-        Unreachable: a cell is down: what cannot be seen is not what does not exist.
-    """
-
-    def ask(cloud: Cloud) -> list[JsonObject]:
-        params = {"all_tenants": "true", "limit": "1000"}
-        return list(pages(cloud.compute, "/servers/detail", "servers", openstack.SERVERS, params))
-
-    found = await call(inventory, "nova", ask)
-    if hidden := [row["id"] for row in found if row.get("status") == "UNKNOWN"]:
-        raise Unreachable(f"nova does not know the state of {len(hidden)} guests: a cell is down")
-    return found
-
-
-def _guest(row: JsonObject) -> GuestState:
-    flavor = row.get("flavor") or {}
-    size = f"{flavor.get('vcpus', 0)} vCPU, {flavor.get('ram', 0)} MB, {flavor.get('disk', 0)} GB"
-    return GuestState(
-        name=row.get("name", ""),
-        project=row.get("tenant_id", ""),
-        status=row["status"],
-        vm_state=row.get("OS-EXT-STS:vm_state"),
-        task_state=row.get("OS-EXT-STS:task_state"),
-        power_state=row.get("OS-EXT-STS:power_state"),
-        flavor=f"{flavor.get('original_name', '')} ({size})".strip(),
-        # A server that was booted from a volume has none.
-        image=(row.get("image") or {}).get("id"),
     )

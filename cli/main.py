@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from cli import orders, plans, runs, serve
+from cli import digest, orders, plans, runs, serve
 from cli.console import LOG_FORMAT, err
 from cli.documents import BadInputError
 from cli.errors import CliError, Exit
@@ -20,6 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 plans.register(app)
+digest.register(app)
 runs.register(app)
 orders.register(app)
 serve.register(app)

@@ -6,22 +6,19 @@ Every difference is of one kind: of the **system**, which an upgrade or a rollba
 it looks like damage: a guest in ERROR, an image with other content, room that is held for nobody.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection
 from enum import StrEnum
-from typing import Any
 
 from model.base import Record
-from model.digest import SYSTEM, TOLERATED, Difference, Digest, Kind, Section, as_object, differences
+from model.digest import SYSTEM, TOLERATED, Difference, Digest, Kind, Section, differences
+from model.digest_words import describe, namer, names, tolerated_summary, users_summary
 from model.releases import Release
 from model.words import count
 
-NAMES_SHOWN = 5
 # What glance never changes once it is there.
 _CONTENT_OF_IMAGES = ("size", "checksum")
 # Migrations that users begin: they wait for a user to confirm or revert them.
 _MIGRATIONS_OF_USERS = ("resize", "migration")
-# How things are called, by section and key.
-Namer = Callable[[Section, str], str]
 
 
 class Concern(StrEnum):
@@ -61,8 +58,8 @@ class Verdict(Record):
     def summary(self) -> str:
         """One sentence: equal or not, and what is different without harm."""
         parts = ["equal to before" if self.whole else f"not as before: {count(len(self.problems), 'problem')}"]
-        parts += _users_summary(self.users)
-        parts += _tolerated_summary(self.tolerated)
+        parts += users_summary(self.users)
+        parts += tolerated_summary(self.tolerated)
         if self.not_compared:
             parts.append(f"not read before, and so not compared: {names(self.not_compared)}")
         return "; ".join(parts)
@@ -162,7 +159,11 @@ class _Judge:
             system=tuple(found[Concern.SYSTEM]),
             tolerated=tuple(found[Concern.TOLERATED]),
             users=tuple(found[Concern.USERS]),
-            problems=(*unread, *describe(found[Concern.SYSTEM], self._name), *self._stuck_guests()),
+            problems=(
+                *unread,
+                *describe(found[Concern.SYSTEM], namer(self._after, self._before)),
+                *self._stuck_guests(),
+            ),
             not_compared=tuple(sorted(self._before.unread.keys() - self._after.unread.keys())),
         )
 
@@ -230,119 +231,6 @@ class _Judge:
 
     def _stuck_guests(self) -> list[str]:
         return [
-            f"guest {guest.name} ({id_}) is stuck in {guest.task_state or guest.status}"
+            f"guest {guest.name} ({id_}) is still in {guest.task_state or guest.status}"
             for id_, guest in ((id_, self._after.guests[id_]) for id_ in self._stuck)
         ]
-
-    def _name(self, section: Section, id_: str) -> str:
-        """Name a guest or an image by its name, too."""
-        for digest in (self._after, self._before):
-            if section in {Section.GUESTS, Section.ALLOCATIONS} and id_ in digest.guests:
-                return f"{digest.guests[id_].name} ({id_})"
-            if section is Section.IMAGES and id_ in digest.images:
-                return f"{digest.images[id_].get('name')} ({id_})"
-        return id_
-
-
-def describe(found: Iterable[Difference], name: Namer | None = None) -> list[str]:
-    """Describe differences in lines for people: what is alike on several hosts is told once."""
-    groups: dict[tuple[str, str, str], list[str]] = {}
-    for difference in found:
-        subject, rest = _split(difference)
-        subject = name(difference.section, subject) if name else subject
-        key = (difference.section.value, " ".join(rest), _change(difference))
-        groups.setdefault(key, []).append(subject)
-    return [
-        " ".join(part for part in (section, names([s for s in subjects if s]), rest) if part) + f": {change}"
-        for (section, rest, change), subjects in groups.items()
-    ]
-
-
-def _split(difference: Difference) -> tuple[str, tuple[str, ...]]:
-    """Return a difference's subject, which often several have in common, and the rest of its path."""
-    path = difference.path
-    place = {
-        Section.SERVICES: 1,
-        Section.BALANCER: 2,
-        Section.ALLOCATIONS: 1,
-        Section.IDENTITY: 1,
-        Section.CATALOG: 1,
-    }.get(difference.section, 0)
-    if place >= len(path):
-        return "", path
-    return path[place], (*path[:place], *path[place + 1 :])
-
-
-def _change(difference: Difference) -> str:
-    match difference.kind:
-        case Kind.ADDED:
-            return f"was not there ({_short(difference.after)})"
-        case Kind.REMOVED:
-            return f"is gone ({_short(difference.before)})"
-    return f"{_short(difference.after)}, was {_short(difference.before)}"
-
-
-def _short(value: Any) -> str:
-    """Write a value of a digest in a few words."""
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_short(item)}" for key, item in value.items() if item is not None)
-    if isinstance(value, list):
-        return " and ".join(map(str, value)) or "nothing"
-    return "nothing" if value is None else str(value)
-
-
-def _users_summary(found: Sequence[Difference]) -> list[str]:
-    made = [d for d in found if d.kind is Kind.ADDED]
-    gone = [d for d in found if d.kind is Kind.REMOVED]
-    changed = {(d.section, d.path[:1] if d.section is not Section.IDENTITY else d.path[:2]) for d in found} - {
-        (d.section, d.path[:1] if d.section is not Section.IDENTITY else d.path[:2]) for d in (*made, *gone)
-    }
-    parts = []
-    if text := _counted(_noun(d.section, d.path) for d in made):
-        parts.append(f"{text} made since {'is' if len(made) == 1 else 'are'} kept{_in_error(made)}")
-    if text := _counted(_noun(d.section, d.path) for d in gone):
-        parts.append(f"{text} deleted since")
-    if text := _counted(_noun(section, path) for section, path in changed if section is not Section.ALLOCATIONS):
-        parts.append(f"{text} changed by users")
-    return parts
-
-
-def _in_error(made: Iterable[Difference]) -> str:
-    broken = [d for d in made if d.section is Section.GUESTS and as_object(d.after).get("status") == "ERROR"]
-    return f" ({len(broken)} in ERROR)" if broken else ""
-
-
-def _tolerated_summary(found: Iterable[Difference]) -> list[str]:
-    schemas = [d.path[0] for d in found if d.section is Section.SCHEMAS]
-    moved = sum(d.section is Section.PLACES for d in found)
-    parts = []
-    if schemas:
-        parts.append(f"schema{_s(schemas)} of {names(schemas)} {'stay' if len(schemas) > 1 else 'stays'} expanded")
-    if moved:
-        parts.append(f"{count(moved, 'guest')} {'are on other hosts' if moved > 1 else 'is on another host'}")
-    return parts
-
-
-def _s(several: Sequence[object]) -> str:
-    return "s" if len(several) > 1 else ""
-
-
-def _noun(section: Section, path: Sequence[str]) -> str:
-    if section is Section.IDENTITY:
-        return {"members": "group membership"}.get(path[0], path[0].removesuffix("s"))
-    if section is Section.ALLOCATIONS:
-        return {"orphans": "orphan allocation", "migrations": "migration"}.get(path[0], "allocation")
-    return {Section.GUESTS: "server", Section.IMAGES: "image"}.get(section, section.value)
-
-
-def _counted(nouns: Iterable[str]) -> str:
-    counts: dict[str, int] = {}
-    for noun in nouns:
-        counts[noun] = counts.get(noun, 0) + 1
-    return ", ".join(count(number, noun) for noun, number in counts.items())
-
-
-def names(every: Sequence[str]) -> str:
-    """Write a list of names, a long one cut short."""
-    shown = ", ".join(every[:NAMES_SHOWN])
-    return f"{shown} and {len(every) - NAMES_SHOWN} more" if len(every) > NAMES_SHOWN else shown
