@@ -211,6 +211,10 @@ class Faults:
         self.mended.clear()
         self._armed += [_Armed(fault, fault.skip, fault.times) for fault in faults]
 
+    def disarm(self) -> None:
+        """Let nothing new happen any more; what lasts goes on."""
+        self._armed.clear()
+
     def mend(self) -> None:
         """Let nothing happen any more, and end what lasts until somebody mends it."""
         self._armed.clear()

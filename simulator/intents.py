@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from activities.balancer.haproxy import HAProxy
 from activities.database.mariadb import MariaDB
 from activities.manage import CONFIG_FILES, manage_script
+from activities.objects import rewrite_script, versions_script
 from activities.packaging.venv import Venv
 from activities.units.systemd import Systemd
 from model.actions import ManageParams
@@ -82,6 +83,7 @@ class Scripts:
             *_unit_rules(Systemd()),
             *_manage_rules(packaging),
             *_database_rules(MariaDB()),
+            _rewrite_rule(packaging),
         ]
 
     def parse(self, script: str) -> tuple[Part, ...] | None:
@@ -134,6 +136,30 @@ def _database_rules(database: MariaDB) -> list[_Rule]:
     return [*rules, rule("sql", text, {"sql": r".*?"})]
 
 
+def _rewrite_rule(packaging: Venv) -> _Rule:
+    # The manifest is an object of JSON; a mark within it stands for all of it.
+    script = rewrite_script(packaging, "nova", mark("version"), {mark("manifest"): "1"})
+    text = script.replace(f'{{"{mark("manifest")}": "1"}}', mark("manifest"))
+    slots = {"version": _SERVICE["version"], "manifest": r"\{[^{}]*\}"}
+    return rule("rewrite", text, slots, service="nova")
+
+
+class Readings:
+    """Scripts that only read, and are no jobs."""
+
+    def __init__(self) -> None:
+        packaging = Venv(Packaging(root=PACKAGES, repository=REPOSITORY))
+        version = {"version": _SERVICE["version"]}
+        self._rules = [
+            rule("check", packaging.check(mark("service"), mark("version")), _SERVICE),
+            rule("objects", versions_script(packaging, "nova", mark("version")), version, service="nova"),
+        ]
+
+    def parse(self, command: str) -> Part | None:
+        """Return what is meant; None when it is none of these."""
+        return _whole(self._rules, command)
+
+
 class BalancerCommands:
     """What is said to the load balancer's socket."""
 
@@ -150,11 +176,15 @@ class BalancerCommands:
 
     def parse(self, command: str) -> Part | None:
         """Return what is meant; None when it is no command for the balancer."""
-        for one in self._rules:
-            found = one.match(command)
-            if found and found[1] == len(command):
-                return found[0]
-        return None
+        return _whole(self._rules, command)
+
+
+def _whole(rules: list[_Rule], text: str) -> Part | None:
+    for one in rules:
+        found = one.match(text)
+        if found and found[1] == len(text):
+            return found[0]
+    return None
 
 
 _NAMES = {

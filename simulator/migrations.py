@@ -24,6 +24,8 @@ class Mover:
 
     def __init__(self, nova: Nova, clock: Clock, durations: Durations, faults: Faults) -> None:
         self._nova, self._clock, self._durations, self._faults = nova, clock, durations, faults
+        # Guests whose call died with its process; they stay as they are until somebody resets them.
+        self.stranded: set[str] = set()
 
     def accept(self, guest: Guest) -> Migration:
         """Take on a live migration."""
@@ -43,7 +45,7 @@ class Mover:
             await self._schedule(guest, move)
             await self._copy(guest, move, fault)
         except Lost:
-            return
+            self.stranded.add(guest.id)
         except FailedMigrationError as error:
             self._fail(guest, move, str(error), status="cancelled" if move.abort else "error")
             if isinstance(fault, GuestError):
@@ -97,6 +99,7 @@ class Mover:
         begun = self._nova.starts(CONDUCTOR, conductor) if conductor else -1
         await self._clock.sleep(self._durations.schedule)
         if conductor is None or self._nova.starts(CONDUCTOR, conductor) != begun:
+            self.stranded.add(guest.id)
             return
         target = self._nova.choose(guest)
         if target is None:
@@ -106,6 +109,15 @@ class Mover:
         guest.task_state = "spawning"
         await self._clock.sleep(self._durations.build)
         guest.status, guest.task_state = "ACTIVE", None
+
+    async def reset(self, guest: Guest) -> None:
+        """Do what an operator does about a stranded guest: reset its state and that of its migration, build it anew."""
+        self.stranded.discard(guest.id)
+        for move in self._nova.migrations:
+            if move.guest == guest.id and move.unfinished:
+                self._fail(guest, move, "reset by the operator", "error")
+        if guest.host is None:
+            await self.build(guest)
 
     def _complete(self, guest: Guest, move: Migration) -> None:
         nova = self._nova

@@ -229,10 +229,11 @@ def image_meta(version: str) -> str:
 
 def reads(version: str, found: str) -> bool:
     """Tell whether a version of nova understands what is stored in this version of ImageMetaProps."""
-    return _number(found) <= _number(image_meta(version))
+    return number(found) <= number(image_meta(version))
 
 
-def _number(version: str) -> tuple[int, ...]:
+def number(version: str) -> tuple[int, ...]:
+    """Return a version as something that can be compared."""
     return tuple(map(int, version.split(".")))
 
 

@@ -16,7 +16,7 @@ from simulator.faults import Fault
 from simulator.host import Host, Unit
 from simulator.http import Listener, Request, Response
 from simulator.jobs import Jobs
-from simulator.settings import SimSpec
+from simulator.settings import Durations, SimSpec
 from simulator.shell import Shell
 from simulator.silence import Hole
 from simulator.sshd import SshServers
@@ -26,10 +26,12 @@ from simulator.work import Worker
 class Simulation:
     """A cloud and everything that it listens on; its files are in one folder."""
 
-    def __init__(self, spec: SimSpec, folder: Path, faults: Iterable[Fault] = ()) -> None:
+    def __init__(
+        self, spec: SimSpec, folder: Path, faults: Iterable[Fault] = (), durations: Durations | None = None
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.spec, self.folder = spec, folder
-        self.cloud = SimCloud(spec)
+        self.cloud = SimCloud(spec, durations)
         self.cloud.faults.arm(*faults)
         self.jobs = Jobs(self.cloud, Worker(self.cloud))
         self.shell = Shell(self.cloud, self.jobs)
@@ -129,9 +131,11 @@ class Simulation:
 
 
 @contextlib.asynccontextmanager
-async def simulation(spec: SimSpec, folder: Path, faults: Iterable[Fault] = ()) -> AsyncIterator[Simulation]:
+async def simulation(
+    spec: SimSpec, folder: Path, faults: Iterable[Fault] = (), durations: Durations | None = None
+) -> AsyncIterator[Simulation]:
     """Run a simulated cloud for as long as the block does."""
-    running = Simulation(spec, folder, faults)
+    running = Simulation(spec, folder, faults, durations)
     try:
         await running.open()
         yield running

@@ -1,6 +1,7 @@
 """Commands that are no jobs, as a host's shell would answer them: readings, the balancer's socket, the SQL client."""
 
 import asyncio
+import json
 import re
 import shlex
 import time
@@ -11,8 +12,9 @@ from model.inventory import Packaging, Role
 from simulator.cloud import SimCloud
 from simulator.faults import Disconnect, Exit, Fault, Gone, Hang, Slow
 from simulator.host import Host, venv
-from simulator.intents import BalancerCommands
+from simulator.intents import BalancerCommands, Part, Readings
 from simulator.jobs import BrokenConnectionError, Jobs
+from simulator.objects import known_objects
 from simulator.schemas import SqlError, UnknownCommandError, shipped
 from simulator.settings import PACKAGES, REPOSITORY
 
@@ -20,8 +22,9 @@ Answer = tuple[int, str, str]
 _UNITS = re.compile(r"^for unit in (?P<units>[^;\n]*); do\n  echo \"U ", re.MULTILINE)
 _FILES = re.compile(r"^for file in (?P<files>[^;\n]*); do \[ -f", re.MULTILINE)
 _TOOLS = re.compile(r"^missing (?P<tools>[^\n]+)$", re.MULTILINE)
-_WRITE = re.compile(r"cat > (?P<path>\S+)\.new && mv (?P=path)\.new (?P=path)$")
+_WRITE = re.compile(r"cat > (?P<path>\S+)\.new (?:&& sync (?P=path)\.new )?&& mv (?P=path)\.new (?P=path)$")
 _READ = re.compile(r"^cat (?P<path>\S+?)(?: 2>/dev/null)?$")
+_READ_IF_THERE = re.compile(r"^\[ ! -e (?P<path>\S+) \] \|\| cat (?P=path)$")
 _JOURNAL = re.compile(r"^journalctl -u (?P<unit>[\w.-]+) -n (?P<lines>\d+) --no-pager -o cat$")
 _HEADS = re.compile(rf"{re.escape(PACKAGES)}/venvs/([a-z]+)-([^/]+)/bin/python$")
 _REBOOTS = {"systemctl reboot", "reboot", "shutdown -r now"}
@@ -48,7 +51,7 @@ class Shell:
 
     def __init__(self, cloud: SimCloud, jobs: Jobs) -> None:
         self._cloud, self._jobs = cloud, jobs
-        self._balancer = BalancerCommands()
+        self._balancer, self._readings = BalancerCommands(), Readings()
         self.unknown: list[str] = []
 
     async def run(self, host: Host, command: str, given: str) -> Answer:
@@ -95,15 +98,23 @@ class Shell:
             return "sql", lambda: self._ask_sql(command)
         if "ScriptDirectory" in command:
             return "heads", lambda: _heads(host, command)
-        return self._plain_meaning(host, command, given)
+        return self._file_meaning(host, command, given) or self._plain_meaning(host, command)
 
-    def _plain_meaning(self, host: Host, command: str, given: str) -> tuple[str, Callable[[], Answer]]:
+    def _file_meaning(self, host: Host, command: str, given: str) -> tuple[str, Callable[[], Answer]] | None:
         if found := _WRITE.search(command):
             path = _plain(found["path"])
             return f"write:{path}", lambda: self._write(host, path, given)
         if found := _READ.search(command):
             path = _plain(found["path"])
             return f"read:{path}", lambda: _read(host, path)
+        if found := _READ_IF_THERE.search(command):
+            path = _plain(found["path"])
+            return f"read:{path}", lambda: (0, host.files.get(path, ""), "")
+        return None
+
+    def _plain_meaning(self, host: Host, command: str) -> tuple[str, Callable[[], Answer]]:
+        if part := self._readings.parse(command):
+            return f"{part.intent}:{part.values['service']}", lambda: self._inspect(host, part)
         if found := _JOURNAL.search(command):
             unit, lines = found["unit"], int(found["lines"])
             return "journal", lambda: _journal(host, unit, lines)
@@ -113,6 +124,13 @@ class Shell:
             name = "installed" if command.strip() == _INSTALLED else command.strip()
             return name, lambda: (0, _SMALL[command.strip()](host), "")
         return "unknown", lambda: self._refuse(host, command)
+
+    def _inspect(self, host: Host, part: Part) -> Answer:
+        """Answer what only looks at an installed version."""
+        service, version = part.values["service"], part.values["version"]
+        if (service, version) not in host.complete:
+            return 66, "", f"{venv(service, version)} is not installed, or only in part\n"
+        return 0, f"{json.dumps(known_objects(version))}\n" if part.intent == "objects" else "", ""
 
     def _reboot(self, host: Host) -> Answer:
         self._cloud.spawn(self._cloud.reboot(host))

@@ -2,12 +2,14 @@
 
 import asyncio
 import hashlib
+import json
 from collections.abc import Callable
 
 from simulator.cloud import SimCloud
 from simulator.faults import DiskFull, Exit, Fault, Gone, Hang, Restarts, Slow, Truncated
 from simulator.host import Host, venv
 from simulator.intents import Part, Scripts, names_of
+from simulator.objects import rewrite
 from simulator.schemas import SqlError, UnknownCommandError, tables_of
 from simulator.settings import REPOSITORY
 
@@ -77,6 +79,8 @@ class Worker:
                 self._activate(host, part, say)
             case "manage":
                 await self._manage(host, part, say)
+            case "rewrite":
+                await self._rewrite(host, part, say)
             case "dump":
                 await self._dump(host, part, fault, say)
             case "sql":
@@ -158,6 +162,17 @@ class Worker:
             if status not in again:
                 break
             say(f"exit status {status}: once more")
+        if status:
+            raise Ended(status)
+
+    async def _rewrite(self, host: Host, part: Part, say: Say) -> None:
+        cloud, version = self._cloud, part.values["version"]
+        if ("nova", version) not in host.complete:
+            say(f"no {venv('nova', version)}/bin/python on this host: the version is not installed")
+            raise Ended(127)
+        await cloud.clock.sleep(cloud.durations.manage)
+        status, line = rewrite(cloud.nova, version, json.loads(part.values["manifest"]))
+        say(line)
         if status:
             raise Ended(status)
 
