@@ -10,6 +10,7 @@ from activities.balancer import balancer_of
 from activities.baselines import load_baseline, save_baseline
 from activities.context import Toolbox, progress, remaining, step_activity, wait_for
 from activities.databases import check_schemas, lost_guests, revisions, wrong_records
+from activities.digest import save_digest
 from activities.errors import StackrollError, StepFailed
 from activities.objects import WITH_OBJECTS, known_objects
 from activities.running import UnitState, read_units
@@ -84,8 +85,11 @@ class VerifyActivities:
             if service in inventory.services and service in params.versions
         }
         path = await save_baseline(self._hosts, work, baseline.model_copy(update={"objects": objects}))
+        digest = await save_digest(self._hosts, work)
         counts = f"{len(baseline.guests)} guests, {len(baseline.services)} services, {len(baseline.apis)} APIs"
-        return StepResult(summary=f"kept what is there: {counts}", details={**_shown(baseline), "path": path})
+        return StepResult(
+            summary=f"kept what is there: {counts}", details={**_shown(baseline), "path": path, "digest": digest.hashes}
+        )
 
     @step_activity(Action.VERIFY_CLOUD)
     async def verify_cloud(self, work: Work, params: VerifyCloudParams) -> StepResult:

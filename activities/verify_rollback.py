@@ -95,10 +95,9 @@ def _not_back(work: Work, problems: Iterable[str]) -> StepFailed:
 
 
 def _shown(before: Digest, after: Digest, verdict: Verdict) -> JsonObject:
-    hashes = ("hash", "state_hash", "system_hash")
     return {
-        "before": {name: getattr(before, name) for name in hashes},
-        "after": {name: getattr(after, name) for name in hashes},
+        "before": before.hashes,
+        "after": after.hashes,
         "differences": {
             "system": len(verdict.system),
             "tolerated": len(verdict.tolerated),

@@ -148,9 +148,7 @@ def _as_json(before: Digest, after: Digest, verdict: Verdict) -> dict[str, objec
         "summary": verdict.summary,
         "problems": verdict.problems,
         "not_compared": verdict.not_compared,
-        "hashes": {
-            name: [getattr(before, name), getattr(after, name)] for name in ("hash", "state_hash", "system_hash")
-        },
+        "hashes": {"before": before.hashes, "after": after.hashes},
         "differences": {
             concern.value: [difference.model_dump(mode="json") for difference in verdict.of(concern)]
             for concern in Concern

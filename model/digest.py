@@ -180,6 +180,11 @@ class Digest(Record):
         """The hash of what users have no part in."""
         return self._hash_of(*SYSTEM)
 
+    @property
+    def hashes(self) -> dict[str, str]:
+        """All three."""
+        return {"hash": self.hash, "state_hash": self.state_hash, "system_hash": self.system_hash}
+
     def unread_of(self, section: str) -> list[str]:
         """Return what could not be read of a section: the section's own name for all of it, or hosts."""
         return sorted(
@@ -197,9 +202,7 @@ class Digest(Record):
         document = {
             "stackroll_digest": FORMAT,
             "cloud": self.cloud,
-            "hash": self.hash,
-            "state_hash": self.state_hash,
-            "system_hash": self.system_hash,
+            **self.hashes,
             "section_hashes": self.section_hashes,
             "unread": self.unread,
             "sections": self.sections,

@@ -15,6 +15,7 @@ from activities.report import Reports
 from activities.rollback import RollbackActivities
 from activities.snapshot import SnapshotActivities
 from activities.verify import VerifyActivities
+from activities.verify_rollback import VerifyRollbackActivities
 from workers.planner import Planner
 from workers.rollback_planner import RollbackPlanner
 from workflows.availability import AvailabilityWatch
@@ -49,6 +50,7 @@ class Activities:
             VerifyActivities(tools),
             ObjectActivities(tools),
             RollbackActivities(tools),
+            VerifyRollbackActivities(tools),
             AvailabilityActivities(),
             Reports(),
         )

@@ -52,6 +52,7 @@ class FakeHosts:
         command: str,
         *,
         check: bool = True,
+        timeout: float = 60.0,  # noqa: ASYNC109 - as the real one
         input: str | None = None,  # noqa: A002 - as the real one
     ) -> Completed:
         if host in self.unreachable:
@@ -62,8 +63,8 @@ class FakeHosts:
         if "boot_id" in command:
             lines = f"B boot-{host}\nT 1700000000\nF {self.free}\n{self.extra}"
             return Completed(0, lines + self._units(host), "")
-        if "systemctl show" in command:
-            return Completed(0, self._units(host), "")
+        if "systemctl show" in command or "/venvs/*/" in command:
+            return Completed(0, self._units(host) if "systemctl" in command else self._installed(host), "")
         if "show stat" in command:
             return Completed(0, STATISTICS.format(keystone=self.balancer), "")
         if "--execute" in command:
@@ -79,6 +80,10 @@ class FakeHosts:
             return Completed(0, "", "")
         name = command.removesuffix(" 2>/dev/null").rsplit(maxsplit=1)[-1]
         return Completed(0, self.files[name], "") if name in self.files else Completed(1, "", "no such file")
+
+    def _installed(self, host: str) -> str:
+        found = {(c.service, self.running[host].get(c.unit)) for c in components_on(self.inventory, host)}
+        return "".join(f"C {service}-{version}\nL {service}-{version}\n" for service, version in found if version)
 
     def _units(self, host: str) -> str:
         lines = []

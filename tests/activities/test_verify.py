@@ -12,6 +12,7 @@ from activities.context import Toolbox
 from activities.ssh import Hosts
 from activities.verify import VerifyActivities
 from model.actions import NoParams, VerifyCloudParams, as_params
+from model.digest import Digest
 from model.inventory import Inventory
 from model.plan import Action
 from model.releases import find_release
@@ -53,6 +54,8 @@ class World:
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setattr("activities.verify.api_url", place_of)
+    monkeypatch.setattr("activities.digest.api_url", place_of)
+    monkeypatch.setattr("activities.occupancy.SECOND_LOOK", 0.0)
     cloud = FakeCloud()
     with serve(cloud, tmp_path) as inventory:
         yield World(inventory, cloud)
@@ -93,7 +96,10 @@ async def test_the_baseline_is_kept_where_every_worker_finds_it(world: World) ->
     assert result.details["apis"]["nova-api"] == {"v2.1": "2.1 to 2.100"}
     assert result.details["schemas"] == {"nova": ["head1"], "keystone": ["k1", "k2"]}
     assert result.details["counts"]["guests"] == 1
-    assert list(world.hosts.files) == [result.details["path"]]
+    digest = Digest.from_json(world.hosts.files["/var/lib/stackroll/baselines/up.digest.json"])
+    assert digest.hashes == result.details["digest"]
+    assert len(world.hosts.files) == 2
+    assert result.details["path"] in world.hosts.files
 
 
 async def test_an_upgraded_cloud_is_proven(world: World) -> None:
