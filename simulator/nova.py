@@ -146,16 +146,15 @@ class Nova:
         self._remembered[host] = {row.binary: self.lowest(row.binary) for row in self.services}
 
     def report(self) -> None:
-        """Let every running service report, through a conductor that is running."""
+        """Let every running service report: compute services through the conductors, all others by themselves."""
         ready = [self._remembered.get(host, {}) for host in self._running(CONDUCTOR)]
-        if not ready:
-            return
         # Whoever asks several conductors in turn will be refused by the one that remembers too much.
-        least = {binary: max(one.get(binary, 0) for one in ready) for binary in ready[0]}
+        least = max((one.get(COMPUTE_UNIT, 0) for one in ready), default=None)
         now = self._clock.now()
         for row in self.services:
-            unit = self._hosts[row.host].units.get(row.binary)
-            if unit and unit.running and self._hosts[row.host].up and row.version >= least.get(row.binary, 0):
+            if not self.runs(row.binary, row.host):
+                continue
+            if row.binary != COMPUTE_UNIT or (least is not None and row.version >= least):
                 row.updated = now
 
     def is_up(self, row: Service) -> bool:
