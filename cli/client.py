@@ -21,12 +21,14 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from cli.errors import CliError, Exit, NoAnswerError
 from model.base import Record
+from model.control import RollbackRequest
 from model.spec import UpgradeRequest
 from model.status import Event, Report, UpgradeStatus
 from workers.connect import Unreachable, connect
 from workflows.names import STATE_KEY, TASK_QUEUE, lock_id
 
 WORKFLOW = "RollingUpgrade"
+ROLLBACK = "Rollback"
 _QUERY_TIME = timedelta(seconds=5)
 _ORDER_TIME = timedelta(seconds=20)
 _NO_WORKER = (
@@ -73,6 +75,24 @@ class Runs:
                 )
             except WorkflowAlreadyStartedError:
                 raise CliError(f"refused: there is a run {id_} already; choose another --id", Exit.REFUSED) from None
+
+    async def roll_back(self, request: RollbackRequest, id_: str) -> None:
+        """Start the rollback of an upgrade that has ended."""
+        with _explained(id_):
+            try:
+                await self.client.start_workflow(
+                    ROLLBACK,
+                    request,
+                    id=id_,
+                    task_queue=TASK_QUEUE,
+                    id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                    static_summary=f"roll back {request.upgrade}",
+                    rpc_timeout=_ORDER_TIME,
+                )
+            except WorkflowAlreadyStartedError:
+                raise CliError(
+                    f"refused: {id_} is going on; watch it with `stackroll watch {id_}`", Exit.REFUSED
+                ) from None
 
     async def holder(self, cloud: str) -> str | None:
         """Return the id of the run that works on this cloud, if one does."""
@@ -121,7 +141,9 @@ class Runs:
         """Return the newest runs first."""
         lines = []
         with _explained("list"):
-            found = self.client.list_workflows(f"WorkflowType = '{WORKFLOW}'", limit=limit, rpc_timeout=_QUERY_TIME)
+            found = self.client.list_workflows(
+                f"WorkflowType IN ('{WORKFLOW}', '{ROLLBACK}')", limit=limit, rpc_timeout=_QUERY_TIME
+            )
             async for run in found:
                 ended = run.close_time.isoformat() if run.close_time else None
                 lines.append(RunLine(run.id, _state(run), run.start_time.isoformat(), ended))

@@ -8,7 +8,8 @@ class Exit(IntEnum):
 
     ``OK`` also means completed; ``ERROR``: something outside failed (Temporal, a host); ``BAD_INPUT``: files or
     arguments; ``FINDINGS``: the check found what forbids the upgrade; ``UNFINISHED``: the run stopped or failed;
-    ``REFUSED``: the run or the order was refused, and nothing was changed.
+    ``REFUSED``: the run or the order was refused, and nothing was changed; ``ROLLED_BACK``: an upgrade was taken back,
+    and the cloud is wholly at the release that it had before.
     """
 
     OK = 0
@@ -17,6 +18,7 @@ class Exit(IntEnum):
     FINDINGS = 3
     UNFINISHED = 4
     REFUSED = 5
+    ROLLED_BACK = 6
     INTERRUPTED = 130
 
 

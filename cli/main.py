@@ -15,7 +15,7 @@ from cli.errors import CliError, Exit
 app = typer.Typer(
     help="Roll an OpenStack cloud from one release to the next while its users work on, and go back if it goes wrong.",
     epilog="Exit status: 0 done, 1 something outside failed, 2 bad input, 3 the check found errors, "
-    "4 the run stopped or failed, 5 refused. With STACKROLL_DEBUG=1 the libraries' logs are shown.",
+    "4 the run stopped or failed, 5 refused, 6 rolled back. With STACKROLL_DEBUG=1 the libraries' logs are shown.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )

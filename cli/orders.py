@@ -6,6 +6,7 @@ import typer
 
 from cli.client import open_runs
 from cli.console import By, RunId, awaited, say
+from cli.errors import NoAnswerError
 from model.base import Record
 from model.control import Abort, Approve, StepOrder, Who
 
@@ -39,15 +40,27 @@ async def abort(
         Literal["stop", "rollback"], typer.Option(help="End where it is, or take back what was done.")
     ] = "stop",
 ) -> None:
-    """End a run: running steps finish, hosts in work are put back into service, nothing more starts."""
-    await _signal(run, "abort", Abort(by=by, reason=reason, mode=mode))
-    say(f"{run} ends after what runs now ({mode}); `stackroll watch {run}` shows it")
+    """End a run: running steps finish, hosts in work are put back into service, nothing more starts.
+
+    With --mode rollback all that the upgrade has done is taken back then, unless the commit point is passed.
+    """
+    order = Abort(by=by, reason=reason, mode=mode)
+    async with open_runs() as runs:
+        try:
+            say(await runs.update(run, "abort", order))
+        except NoAnswerError:
+            # An order to end must not be lost because no worker is there to accept it: Temporal keeps a signal.
+            await runs.signal(run, "abort", order)
+            say(f"no worker answers; {run} gets the order when one does")
+    say(f"`stackroll watch {run}` shows it")
 
 
 async def approve(
     run: RunId,
     by: By,
-    gate: Annotated[str, typer.Option("--gate", "-g", help="The gate: plan, data or commit.", show_default=False)],
+    gate: Annotated[
+        str, typer.Option("--gate", "-g", help="The gate: plan, data, commit or restore.", show_default=False)
+    ],
     plan_hash: Annotated[str | None, typer.Option(help="Approve only if the run's plan has this hash.")] = None,
 ) -> None:
     """Open a gate that waits for a person."""

@@ -17,7 +17,7 @@ from cli.load import load_request
 from cli.summary import summary
 from cli.view import screen
 from cli.watch import Glance, utc_now, watch
-from model.control import Approve
+from model.control import Approve, RollbackRequest
 from model.status import Report, RunState
 from model.words import clock, elapsed
 
@@ -29,6 +29,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     for name, command in (
         ("start", start),
+        ("rollback", rollback),
         ("watch", watch_run),
         ("status", status),
         ("list", list_runs),
@@ -50,7 +51,7 @@ async def start(
     live: Annotated[bool, typer.Option("--watch", help="As --wait, with a live view instead of lines.")] = False,
     approve: Annotated[bool, typer.Option("--approve", help="Approve the plan as soon as it is made.")] = False,
 ) -> None:
-    """Start an upgrade. Exit status with --wait: 0 completed, 4 stopped or failed, 5 refused."""
+    """Start an upgrade. Exit status with --wait: 0 completed, 4 stopped or failed, 5 refused, 6 rolled back."""
     request = load_request(file, by=by)
     run = id_ or default_id(request.inventory.cloud, request.spec.to)
     async with open_runs() as runs:
@@ -62,6 +63,32 @@ async def start(
             await approve_plan(runs, run, by)
         if wait or live:
             await _follow(runs, run, lines=not live)
+
+
+async def rollback(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="The upgrade that has ended.", show_default=False)],
+    by: By,
+    reason: Annotated[str, typer.Option("--reason", "-r", help="Why; it stays in the record.")] = "",
+    *,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Stay until the rollback has ended; the exit status says how.")
+    ] = False,
+    live: Annotated[bool, typer.Option("--watch", help="As --wait, with a live view instead of lines.")] = False,
+) -> None:
+    """Take back an upgrade that has ended: completed, stopped, failed or terminated.
+
+    Before its commit point nothing is lost. Behind it only restoring its dumps goes back: the rollback then counts what
+    that would lose, and waits for `stackroll approve RUN/rollback --gate restore`.
+    Exit status with --wait: 0 rolled back, 4 stopped or failed, 5 refused.
+    """
+    id_ = f"{run}/rollback"
+    async with open_runs() as runs:
+        await runs.roll_back(RollbackRequest(upgrade=run, by=by, reason=reason), id_)
+        say(f"started {id_}")
+        for line in how_to_follow(runs, id_):
+            say(line)
+        if wait or live:
+            await _follow(runs, id_, lines=not live)
 
 
 def default_id(cloud: str, target: str) -> str:

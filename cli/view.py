@@ -20,6 +20,8 @@ STATE_STYLES = {
     RunState.WAITING: "yellow",
     RunState.FAILING: "red",
     RunState.STOPPING: "yellow",
+    RunState.ROLLING_BACK: "magenta",
+    RunState.ROLLED_BACK: "magenta",
     RunState.COMPLETED: "green",
     RunState.STOPPED: "red",
     RunState.REFUSED: "red",
@@ -89,7 +91,7 @@ def _kind_style(kind: str) -> str:
 
 def _header(status: UpgradeStatus, now: str) -> RenderableType:
     first = Text.assemble(
-        (f" {status.state.value.upper()} ", f"bold reverse {STATE_STYLES[status.state]}"),
+        (f" {status.state.value.upper().replace('_', ' ')} ", f"bold reverse {STATE_STYLES[status.state]}"),
         ("  ", ""),
         (status.upgrade, "bold"),
         f"  {status.cloud} {status.source} → {status.target}",

@@ -51,6 +51,8 @@ class Glance:
     def exit(self) -> Exit:
         """The exit status that this outcome has."""
         if self.status and self.status.ended:
+            if self.status.state is RunState.ROLLED_BACK:
+                return Exit.OK if self.status.kind == "Rollback" else Exit.ROLLED_BACK
             return EXITS.get(self.status.state, Exit.UNFINISHED)
         return Exit.OK if self.ended == "completed" else Exit.UNFINISHED
 

@@ -54,6 +54,7 @@ class GroupStatus(Record):
     """The answer of a child's ``status`` query."""
 
     paused: bool
+    stopping: bool = False
     steps: tuple[StepStatus, ...]
 
 

@@ -88,16 +88,22 @@ def make_page(report: Report) -> Page:
     )
 
 
+_WORDS = {"RollingUpgrade": "upgrade", "Rollback": "rollback"}
+
+
 def _verdict(report: Report) -> tuple[Tone, str]:
     run = report.status
     match run.state:
         case RunState.COMPLETED:
             tone = Tone.WARN if any(api.failed for api in report.availability) else Tone.GOOD
             return tone, f"{run.cloud} runs {run.target}"
+        case RunState.ROLLED_BACK:
+            kept = run.target if run.kind == "Rollback" else run.source
+            return Tone.WARN, f"{run.cloud} is wholly back at {kept}"
         case RunState.STOPPED:
             return Tone.BAD, f"{run.cloud} is not wholly at {run.target}"
         case RunState.REFUSED:
-            return Tone.BAD, f"{run.cloud} stays at {run.source}: the upgrade was refused"
+            return Tone.BAD, f"{run.cloud} stays at {run.source}: the {_WORDS[run.kind]} was refused"
     return Tone.OPEN, f"{run.cloud} on its way from {run.source} to {run.target}: {run.state.value}"
 
 

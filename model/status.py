@@ -1,6 +1,7 @@
 """What an operator sees of a run: the answers of the ``status``, ``timeline`` and ``report`` queries."""
 
 from enum import StrEnum
+from typing import Literal
 
 from model.base import JsonObject, Record
 from model.plan import Phase
@@ -102,8 +103,12 @@ class Remaining(Record):
 
 
 class UpgradeStatus(Record):
-    """The answer of the ``status`` query."""
+    """The answer of the ``status`` query.
 
+    ``kind``: the workflow's type; ``upgrade``: the run's id, to which orders go.
+    """
+
+    kind: Literal["RollingUpgrade", "Rollback"] = "RollingUpgrade"
     upgrade: str
     cloud: str
     source: str

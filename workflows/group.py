@@ -94,7 +94,9 @@ class _Group:
     @workflow.query(name="status", description="Whether it is paused, and its steps.")
     def status(self) -> GroupStatus:
         """Return what this child is doing."""
-        return GroupStatus(paused=self._machine.paused, steps=tuple(self._executor.steps.values()))
+        return GroupStatus(
+            paused=self._machine.paused, stopping=self._machine.stopping, steps=tuple(self._executor.steps.values())
+        )
 
     @workflow.signal(
         name="pause", description="From the run, to which orders go. Let the running step finish and start no other."

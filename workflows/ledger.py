@@ -1,6 +1,7 @@
 """What has happened in a run, and every view of it. Plain data: it is told the time, and it does nothing by itself."""
 
 from datetime import datetime
+from typing import Literal
 
 from model.plan import Phase, Plan, Step
 from model.status import (
@@ -32,6 +33,7 @@ class Ledger:
         """Begin the record of a run; the upgrade that it works on is itself, unless it is told of another one."""
         self.run = self.upgrade = run
         self.cloud, self.source, self.target = cloud, source, target
+        self.kind: Literal["RollingUpgrade", "Rollback"] = "RollingUpgrade"
         self.started = iso(started)
         self.ended: str | None = None
         self.state = RunState.PLANNING
@@ -91,6 +93,7 @@ class Ledger:
         running = self.in_state(StepState.RUNNING, StepState.UNDOING)
         failed = tuple(step for step in self.in_state(StepState.FAILED) if self._is_current(step))
         return UpgradeStatus(
+            kind=self.kind,
             upgrade=self.run,
             cloud=self.cloud,
             source=self.source,

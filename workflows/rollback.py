@@ -35,6 +35,7 @@ class Rollback(Run):
         """Begin the record; what is to be rolled back is read in ``run``."""
         del request
         super().__init__(Ledger(workflow.info().workflow_id, "?", "?", "?", workflow.now()))
+        self.ledger.kind = "Rollback"
 
     @workflow.run
     async def run(self, request: JsonObject) -> JsonObject:

@@ -54,7 +54,7 @@ class Walker:
             await self._run(id_)
         except StepError:
             self.machine.fail(id_)
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, GeneratorExit):
             raise  # only when the worker forgets the workflow: nothing of it may run any more
         except BaseException as defect:  # noqa: BLE001 - handed to walk(), which raises it in the workflow's own task
             self._defect = defect
