@@ -5,9 +5,9 @@ It only reads. A host or an API that does not answer costs its own part of the d
 
 import asyncio
 import shlex
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from activities import openstack, rows
 from activities.balancer import balancer_of
@@ -17,7 +17,7 @@ from activities.databases import revisions
 from activities.errors import StackrollError, StepFailed
 from activities.occupancy import Occupancy, read_occupancy
 from activities.packaging import Installed, packaging_of
-from activities.running import read_units
+from activities.running import UnitState, parse_units, units_command
 from activities.ssh import Hosts
 from model.baseline import summarise_versions
 from model.components import Component, api_url, apis, components_on
@@ -46,6 +46,8 @@ _NO_SERVICES: Services = {}
 HOSTS_AT_ONCE = 64
 # A digest of a big cloud has some ten megabytes.
 FILE_TIMEOUT = 300.0
+# Parts the answers of a host.
+_BREAK = "=="
 
 
 async def read_digest(hosts: Hosts, inventory: Inventory, told: Told = lambda _: None) -> Digest:
@@ -74,11 +76,12 @@ async def load_digest(hosts: Hosts, work: Work) -> Digest | None:
 
     Raises:
         StepFailed: there is one, and it cannot be read.
+        Unreachable, Refused: as of ``Hosts.run``.
     """
     place, path = work.inventory.database.host, digest_path(work.upgrade)
-    command = f"cat {shlex.quote(path)} 2>/dev/null"
-    done = await hosts.run(work.inventory, place, command, check=False, timeout=FILE_TIMEOUT)
-    if done.status != 0 and not done.stdout:
+    name = shlex.quote(path)
+    done = await hosts.run(work.inventory, place, f"[ ! -e {name} ] || cat {name}", timeout=FILE_TIMEOUT)
+    if not done.stdout:
         return None
     try:
         return Digest.from_json(done.stdout)
@@ -95,6 +98,13 @@ def digest_path(upgrade: str) -> str:
     return f"{BASELINES}/{upgrade_slug(upgrade)}.digest.json"
 
 
+class HostState(NamedTuple):
+    """What is installed on a host, and what runs."""
+
+    packages: dict[str, Package]
+    processes: dict[str, Process]
+
+
 @dataclass
 class _Reader:
     hosts: Hosts
@@ -106,7 +116,7 @@ class _Reader:
     async def read(self) -> Digest:
         names = [host for host in self.inventory.hosts if components_on(self.inventory, host)]
         limit = asyncio.Semaphore(HOSTS_AT_ONCE)
-        units, databases, balancer, cloud = await asyncio.gather(
+        states, databases, balancer, cloud = await asyncio.gather(
             asyncio.gather(*(self._host(name, limit, len(names)) for name in names)),
             self._databases(),
             self._try(Section.BALANCER, self._balancer(), Balancer()),
@@ -116,8 +126,8 @@ class _Reader:
         services, look, offered = cloud
         return Digest(
             cloud=self.inventory.cloud,
-            packages={host: found for host, (found, _) in zip(names, units, strict=True) if found is not None},
-            processes={host: found for host, (_, found) in zip(names, units, strict=True) if found is not None},
+            packages={host: state.packages for host, state in zip(names, states, strict=True) if state},
+            processes={host: state.processes for host, state in zip(names, states, strict=True) if state},
             services=services,
             balancer=balancer,
             apis=offered,
@@ -153,33 +163,30 @@ class _Reader:
             return otherwise
         return await self._try(part, reading(), otherwise)
 
-    async def _host(
-        self, host: str, limit: asyncio.Semaphore, total: int
-    ) -> tuple[dict[str, Package] | None, dict[str, Process] | None]:
+    async def _host(self, host: str, limit: asyncio.Semaphore, total: int) -> HostState | None:
         async with limit:
-            units = await self._try(f"{Section.PROCESSES}/{host}", self._processes(host), None)
-            # One that did not answer would only let us wait once more.
-            reason = self.unread.get(f"{Section.PROCESSES}/{host}")
-            if reason is None:
-                packages = await self._try(f"{Section.PACKAGES}/{host}", self._packages(host), None)
-            else:
-                packages, self.unread[f"{Section.PACKAGES}/{host}"] = None, reason
+            found = await self._try(f"{Section.PROCESSES}/{host}", self._host_state(host), None)
+        if found is None:
+            self.unread[f"{Section.PACKAGES}/{host}"] = self.unread[f"{Section.PROCESSES}/{host}"]
         self._done += 1
         self.told(f"{self._done} of {total} hosts")
-        return packages, units
+        return found
 
-    async def _processes(self, host: str) -> dict[str, Process] | None:
-        wanted = [component.unit for component in components_on(self.inventory, host)]
-        units = await read_units(self.hosts, self.inventory, host, wanted)
-        return {unit.unit: Process(state=unit.active, version=unit.version) for unit in units}
-
-    async def _packages(self, host: str) -> dict[str, Package] | None:
-        adapter = packaging_of(self.inventory)
-        done = await self.hosts.run(self.inventory, host, adapter.installed())
-        found: dict[str, list[Installed]] = {}
-        for one in adapter.parse_installed(done.stdout):
-            found.setdefault(one.service, []).append(one)
-        return {service: _package(several) for service, several in found.items()}
+    async def _host_state(self, host: str) -> HostState | None:
+        """Read packages and processes with one command: the answers of a big fleet take their time."""
+        inventory, adapter = self.inventory, packaging_of(self.inventory)
+        wanted = [component.unit for component in components_on(inventory, host)]
+        command = f"{adapter.installed()}\necho {_BREAK}\n{units_command(inventory, wanted)}"
+        done = await self.hosts.run(inventory, host, command, check=False)
+        packages, found, processes = done.stdout.partition(f"{_BREAK}\n")
+        if not found:
+            raise StepFailed(f"its shell ended with status {done.status}: {done.stderr.strip()[:200]}", host=host)
+        units = parse_units(processes, inventory.packaging.root)
+        states = {unit: units.get(unit, UnitState(unit, "unknown", (), "")) for unit in wanted}
+        return HostState(
+            _packages(adapter.parse_installed(packages)),
+            {unit: Process(state=state.active, version=state.version) for unit, state in states.items()},
+        )
 
     async def _balancer(self) -> Balancer:
         inventory, adapter = self.inventory, balancer_of(self.inventory)
@@ -241,8 +248,14 @@ class _Reader:
         return found
 
 
-def _package(found: list[Installed]) -> Package:
-    return Package(
-        active=next((one.version for one in found if one.active), None),
-        installed=tuple(sorted(one.version if one.whole else f"{one.version} (in part)" for one in found)),
-    )
+def _packages(found: Iterable[Installed]) -> dict[str, Package]:
+    services: dict[str, list[Installed]] = {}
+    for one in found:
+        services.setdefault(one.service, []).append(one)
+    return {
+        service: Package(
+            active=next((one.version for one in several if one.active), None),
+            installed=tuple(sorted(one.version if one.whole else f"{one.version} (in part)" for one in several)),
+        )
+        for service, several in services.items()
+    }

@@ -37,12 +37,11 @@ def _installed(host: Host) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-_INSTALLED = Venv(Packaging(root=PACKAGES, repository=REPOSITORY)).installed().strip()
+_INSTALLED = Venv(Packaging(root=PACKAGES, repository=REPOSITORY)).installed()
 _SMALL: dict[str, Callable[[Host], str]] = {
     "true": lambda _: "",
     "hostname": lambda host: f"{host.hostname}\n",
     "uname -r": lambda host: f"{host.kernel}\n",
-    _INSTALLED: _installed,
 }
 
 
@@ -90,7 +89,9 @@ class Shell:
         if "/proc/sys/kernel/random/boot_id" in command:
             return "facts", lambda: self._facts(host, command)
         if _UNITS.search(command):
-            return "units", lambda: (0, self._units(host, command), "")
+            # The digest asks for what is installed with the same command.
+            more = f"{_installed(host)}==\n" if command.startswith(_INSTALLED) else ""
+            return "units", lambda: (0, more + self._units(host, command), "")
         if Role.LOAD_BALANCER in host.roles and (part := self._balancer.parse(command)):
             said = part.values.get("said", f"hold {part.values.get('frontend')}")
             return f"balancer:{said}", lambda: (0, self._tell_balancer(part.values), "")
@@ -121,8 +122,7 @@ class Shell:
         if command.strip() in _REBOOTS:
             return "reboot", lambda: self._reboot(host)
         if command.strip() in _SMALL:
-            name = "installed" if command.strip() == _INSTALLED else command.strip()
-            return name, lambda: (0, _SMALL[command.strip()](host), "")
+            return command.strip(), lambda: (0, _SMALL[command.strip()](host), "")
         return "unknown", lambda: self._refuse(host, command)
 
     def _inspect(self, host: Host, part: Part) -> Answer:

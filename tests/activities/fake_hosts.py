@@ -63,8 +63,9 @@ class FakeHosts:
         if "boot_id" in command:
             lines = f"B boot-{host}\nT 1700000000\nF {self.free}\n{self.extra}"
             return Completed(0, lines + self._units(host), "")
-        if "systemctl show" in command or "/venvs/*/" in command:
-            return Completed(0, self._units(host) if "systemctl" in command else self._installed(host), "")
+        if "systemctl show" in command:
+            more = f"{self._installed(host)}==\n" if "/venvs/*/" in command else ""
+            return Completed(0, more + self._units(host), "")
         if "show stat" in command:
             return Completed(0, STATISTICS.format(keystone=self.balancer), "")
         if "--execute" in command:
