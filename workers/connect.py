@@ -4,10 +4,10 @@ import asyncio
 import dataclasses
 
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfigProfile
 from temporalio.service import RPCError
 
+from workers.codec import data_converter
 from workers.settings import Settings
 
 _LIMIT = 15.0
@@ -39,7 +39,7 @@ async def connect(settings: Settings | None = None) -> Client:
         profile = dataclasses.replace(profile, address=settings.address)
     try:
         async with asyncio.timeout(_LIMIT):
-            return await Client.connect(**profile.to_client_connect_config(), data_converter=pydantic_data_converter)
+            return await Client.connect(**profile.to_client_connect_config(), data_converter=data_converter)
     except (RPCError, RuntimeError, ValueError, TimeoutError) as error:
         raise Unreachable(
             f"Temporal does not answer at {profile.address}: {_reason(error)}\n"

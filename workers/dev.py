@@ -12,12 +12,22 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from google.protobuf.duration_pb2 import Duration
 from rich.console import Console
+from temporalio.api.namespace.v1 import NamespaceConfig
+from temporalio.api.workflowservice.v1 import UpdateNamespaceRequest
+from temporalio.client import Client
 
 from workers.connect import Unreachable, connect
 from workers.settings import Settings
 
 SEARCH_ATTRIBUTES = ("StackrollCloud", "StackrollRelease", "StackrollPhase", "StackrollState")
+# Of runs that have ended: a way back is made from the history of the run that it takes back.
+RETENTION_DAYS = 90
+# Commits to SQLite are appended to one file, and synced when that is folded into the database: by default each takes
+# several syncs, which is more than half of what a step costs. A process may be killed at any moment; when the machine
+# loses its power, the server's last moments may be forgotten, and the run finds its jobs on the hosts again.
+_PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL")
 _RESTART_AFTER = 1.0
 _START_LIMIT = 60.0
 
@@ -44,6 +54,8 @@ def server_command(settings: Settings) -> list[str]:
     command = [temporal_binary(), "server", "start-dev", "--ip", settings.ip, "--port", str(settings.port)]
     command += ["--ui-port", str(settings.ui_port), "--db-filename", str(settings.database), "--log-level", "error"]
     command += ["--ui-disable-news-fetch"]
+    for pragma in _PRAGMAS:
+        command += ["--sqlite-pragma", pragma]
     for name in SEARCH_ATTRIBUTES:
         command += ["--search-attribute", f"{name}=Keyword"]
     return command
@@ -106,7 +118,9 @@ async def run_dev(settings: Settings | None = None) -> int:
     server = _Kept("temporal", server_command(settings), settings.state_dir / "temporal.log", say)
     keepers = [asyncio.create_task(server.keep())]
     try:
-        await _answers(settings, stop)
+        client = await _answers(settings, stop)
+        if client is not None:
+            await keep_ended_runs(client)
         os.environ.setdefault("TEMPORAL_ADDRESS", settings.address)
         command = [sys.executable, "-m", "workers.worker"]
         worker = _Kept("worker", command, settings.state_dir / "worker.log", say)
@@ -123,13 +137,19 @@ async def run_dev(settings: Settings | None = None) -> int:
     return 0
 
 
-async def _answers(settings: Settings, stop: asyncio.Event) -> None:
-    """Wait until the server answers."""
+async def keep_ended_runs(client: Client) -> None:
+    """Have the server keep ended runs for ``RETENTION_DAYS``; by itself it forgets them after a day."""
+    config = NamespaceConfig(workflow_execution_retention_ttl=Duration(seconds=RETENTION_DAYS * 86_400))
+    await client.workflow_service.update_namespace(UpdateNamespaceRequest(namespace=client.namespace, config=config))
+
+
+async def _answers(settings: Settings, stop: asyncio.Event) -> Client | None:
+    """Wait until the server answers, and return a client; None when it is to stop before."""
     loop = asyncio.get_running_loop()
     until = loop.time() + _START_LIMIT
     while not stop.is_set():
         try:
-            await connect(settings)
+            return await connect(settings)
         except Unreachable as error:
             if loop.time() > until:
                 tail = (settings.state_dir / "temporal.log").read_text(errors="replace").splitlines()[-5:]
@@ -137,5 +157,4 @@ async def _answers(settings: Settings, stop: asyncio.Event) -> None:
                     "\n".join([str(error), f"The server's last words ({settings.state_dir}):", *tail])
                 ) from None
             await asyncio.sleep(0.2)
-        else:
-            return
+    return None

@@ -7,13 +7,16 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client, WorkflowFailureError
 
 from workers.connect import Unreachable, connect
+from workers.dev import RETENTION_DAYS
 from workers.settings import Settings
 
 pytestmark = pytest.mark.temporal
@@ -82,6 +85,14 @@ async def test_kill_9_of_worker_and_server_loses_nothing(dev: Dev) -> None:
     description = await client.get_workflow_handle("first").describe()
     assert description.status is not None, "the server has forgotten the run"
     await _refused(client, "second")
+
+
+async def test_ended_runs_are_kept_for_a_later_way_back(dev: Dev) -> None:
+    await dev.other_pid("worker", None)
+    client = await dev.client()
+    asked = DescribeNamespaceRequest(namespace=client.namespace)
+    namespace = await client.workflow_service.describe_namespace(asked)
+    assert namespace.config.workflow_execution_retention_ttl.ToTimedelta() == timedelta(days=RETENTION_DAYS)
 
 
 async def _refused(client: Client, id_: str) -> None:
