@@ -98,7 +98,7 @@ async def in_flight(inventory: Inventory) -> list[str]:
     """Describe everything that nova is working on: servers being built, changed, moved or deleted, and migrations."""
     servers, moves = await asyncio.gather(guests(inventory), migrations(inventory))
     busy = [f"guest {g.name} ({g.id}) is in {g.task_state or g.status}" for g in servers if not is_settled(g)]
-    return busy + [move.text for move in moves if move.unfinished]
+    return busy + [move.text for move in moves if move.moving]
 
 
 async def live_migrate(inventory: Inventory, guest: str) -> str | None:

@@ -99,8 +99,9 @@ class QuiesceActivities:
                 problems = await self._settle(front, work, frontend, hold)
                 if problems and frontend is not None:
                     continue
-                result = await switch_units(Hand(self._tools, work), params)
-                await self._wait_reports(work, before)
+                hand = Hand(self._tools, work)
+                result = await switch_units(hand, params)
+                await self._wait_reports(hand, params, before)
                 return _result(result, hold)
         raise StepFailed(
             f"nova does not come to rest: {len(problems)} thing(s) still going on after {TRIES} holds of "
@@ -131,9 +132,11 @@ class QuiesceActivities:
         await wait_for(settled, "nova to finish what it works on", limit=limit, every=0.3)
         return problems
 
-    async def _wait_reports(self, work: Work, before: set[tuple[str, str]]) -> None:
+    async def _wait_reports(self, hand: Hand, params: SwitchParams, before: set[tuple[str, str]]) -> None:
         """Wait until every service that was up has reported since: reports go through the conductors."""
+        work = hand.work
         progress("waiting for all nova services to report")
+        begun = await hand.units(*params.units)
         rows = await openstack.service_records(work.inventory)
         reported = {(row.binary, row.host): row.updated_at for row in rows}
         silent = before
@@ -147,6 +150,8 @@ class QuiesceActivities:
                 if row.state == "up" and row.updated_at != reported.get((row.binary, row.host))
             }
             silent = before - fresh
+            # Writes are being held: a service that dies of its own code is known at once, not at the end of the wait.
+            await hand.check_steady(begun, params.version)
             return not silent
 
         limit = min(REPORT_LIMIT, remaining(work))

@@ -1,5 +1,6 @@
 """A step's changes on hosts, as jobs named after the step; and the proof that they took effect."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from activities.context import Toolbox, progress, remaining, wait_for
@@ -42,6 +43,17 @@ class Hand:
         """Read what these units of the target run."""
         return await read_units(self.tools.hosts, self.work.inventory, self.work.target, units)
 
+    async def check_steady(self, begun: Sequence[UnitState], version: str) -> None:
+        """Look whether units still run as they did when they had begun: a service may die seconds after its start.
+
+        Raises:
+            StepFailed: one does not.
+        """
+        started = {state.unit: state.since for state in begun}
+        for state in await self.units(*started):
+            if state.version != version or state.since != started[state.unit]:
+                raise await self._not_running(state, version, "did not stay up: it ")
+
     async def wait_running(self, units: tuple[str, ...], version: str) -> None:
         """Wait until the processes of these units run from this version, and from no other.
 
@@ -60,12 +72,12 @@ class Hand:
             wrong = next(state for state in seen if state.version != version)
             raise await self._not_running(wrong, version)
 
-    async def _not_running(self, state: UnitState, version: str) -> StepFailed:
+    async def _not_running(self, state: UnitState, version: str, problem: str = "") -> StepFailed:
         hosts, inventory, host = self.tools.hosts, self.work.inventory, self.work.target
         log = await hosts.run(inventory, host, units_of().log(state.unit), check=False)
         runs = f"runs from {'+'.join(state.versions)}" if state.versions else "runs from no version that is known"
         return StepFailed(
-            f"{state.unit} is {state.active} and {runs}, not from {version}",
+            f"{state.unit} {problem}is {state.active} and {runs}, not from {version}",
             host=host,
             tail=log.stdout,
             remedy=f"read its log there (journalctl -u {state.unit}), mend the cause, then retry the step",

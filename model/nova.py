@@ -68,6 +68,11 @@ class Migration(Record):
         return self.status not in ENDED
 
     @property
+    def moving(self) -> bool:
+        """Whether nova works on it now; one that awaits its owner's confirmation may do so for days."""
+        return self.unfinished and self.status != AWAITS_CONFIRMATION
+
+    @property
     def text(self) -> str:
         """How people read it."""
         return f"{self.kind} {self.id} of guest {self.guest}, {self.source} to {self.target or '?'}: {self.status}"
