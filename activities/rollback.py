@@ -8,6 +8,7 @@ from activities.context import Toolbox, progress, step_activity
 from activities.errors import StackrollError, StepFailed
 from activities.objects import WITH_OBJECTS, known_objects
 from activities.packaging import packaging_of
+from activities.snapshot import missing_dumps
 from activities.units import units_of
 from activities.work import Hand
 from model.actions import CheckRollbackParams, StopParams
@@ -33,6 +34,8 @@ class RollbackActivities:
         # The dumps bring back rows in the old versions; only a way back without them has anything to rewrite.
         services = [] if params.restore else [name for name in WITH_OBJECTS if name in params.new]
         looks += [self._objects(work, service, params.new[service], baseline) for service in services]
+        if params.restore:
+            looks.append(missing_dumps(self._tools.hosts, work, params.databases))
         problems = [problem for found in await asyncio.gather(*looks) for problem in found]
         if problems:
             raise StepFailed(
@@ -41,7 +44,9 @@ class RollbackActivities:
                 remedy="mend what is listed, then retry the step",
             )
         versions = count(sum(map(len, params.old.values())), "old version")
-        return StepResult(summary=f"the way back is open: {versions} on {count(len(params.old), 'host')} whole")
+        whole = [f"{versions} on {count(len(params.old), 'host')}"]
+        whole += [f"the dumps of {', '.join(params.databases)}"] if params.restore else []
+        return StepResult(summary=f"the way back is open: {' and '.join(whole)} whole")
 
     @step_activity(Action.STOP_UNITS)
     async def stop_units(self, work: Work, params: StopParams) -> StepResult:

@@ -1,11 +1,14 @@
 """What is done to the database server itself: shell scripts for it, by the name of the database adapter."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from activities.registry import Registry
 from model.base import Record
 from model.inventory import Inventory
+from model.losses import Losses
+
+Schemas = Mapping[str, Sequence[str]]
 
 
 class Dump(Record):
@@ -18,6 +21,7 @@ class Dump(Record):
         tables: how many tables it holds.
         restored: whether it was restored into scratch schemas as a test; False when it is too big for that.
         position: the binary log position that it belongs to; empty without a binary log.
+        taken: when it was begun, ISO 8601 in UTC by the database host's clock.
     """
 
     path: str
@@ -26,6 +30,33 @@ class Dump(Record):
     tables: int
     restored: bool
     position: str = ""
+    taken: str = ""
+
+
+class FoundDump(Record):
+    """The dump of a service that counts, if there is a whole one; and later ones that are damaged."""
+
+    dump: Dump | None = None
+    damaged: tuple[str, ...] = ()
+
+
+class Restored(Record):
+    """What a restore has done.
+
+    Attributes:
+        dumps: by service the dump that was restored.
+        before: where the dumps of what was there before lie.
+        lists: the file on the database host with every guest that is named below, a line each.
+        counts: guests ``moved`` since the dump, whose rows were corrected; ``changed`` otherwise (resized, rescued);
+            ``lost``, made since; ``back``, deleted since; ``unheld``, whose allocations could not be carried over.
+        reallocated: guests whose allocations were moved to where they are.
+    """
+
+    dumps: dict[str, str]
+    before: str
+    lists: str
+    counts: dict[str, int]
+    reallocated: int = 0
 
 
 class Database(Protocol):
@@ -36,6 +67,33 @@ class Database(Protocol):
 
     def parse_dump(self, output: str) -> Dump:
         """Return what the script of ``dump`` has printed."""
+
+    def find(self, folder: str, services: Schemas) -> str:
+        """Return a script that looks for each service's dump in a folder and proves its checksum. It only reads."""
+
+    def parse_found(self, output: str) -> dict[str, FoundDump]:
+        """Return by service what the script of ``find`` has printed."""
+
+    def losses(self, folder: str, services: Schemas) -> str:
+        """Return a script that compares what is there with the services' dumps. It only reads."""
+
+    def parse_losses(self, output: str) -> Losses:
+        """Return what the script of ``losses`` has printed."""
+
+    def restore(self, folder: str, services: Schemas, upgrade: str) -> str:
+        """Return a script that puts dumps in the place of what is there, with guests where they are now.
+
+        What is there is dumped before. It fails, with nothing changed, while somebody is connected to the schemas.
+        """
+
+    def parse_restored(self, output: str) -> Restored:
+        """Return what the script of ``restore`` has printed."""
+
+    def forget(self, base: str, baselines: str, own: str, seconds: float) -> str:
+        """Return a script that deletes what is kept of other upgrades and is older than so many seconds."""
+
+    def parse_forgotten(self, output: str) -> tuple[str, ...]:
+        """Return the upgrades whose dumps the script of ``forget`` has deleted."""
 
     def record_versions(self, host: str, binaries: Sequence[str], version: int) -> str:
         """Return a script that sets nova's service record versions and prints what ``parse_records`` reads."""

@@ -2,75 +2,15 @@
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from activities.database import Dump, registry
+from activities.database import Dump, FoundDump, Restored, Schemas, registry
+from activities.database import mariadb_scripts as scripts
 from activities.errors import StepFailed
+from model.losses import Losses
 
 # A test restore writes everything once more; beyond this it costs more than it proves on every run.
 RESTORE_TEST_LIMIT = 512 * 1024 * 1024
-
-# Options: one consistent snapshot without locks, everything that a schema consists of, and bytes that survive.
-# The end marker is how mariadb-dump says that it came to its end; a pipe's exit status would be gzip's.
-_DUMP = r"""set -eu
-umask 077
-path={path} limit={limit}
-client=$(command -v mariadb || command -v mysql)
-dump=$(command -v mariadb-dump || command -v mysqldump)
-sql() {{ "$client" --batch --skip-column-names --execute "$1"; }}
-missing=$(for name in {names}; do
-    sql "SHOW DATABASES" | grep -qx "$name" || echo "$name"
-done)
-[ -z "$missing" ] || {{ echo "no such database:" $missing >&2; exit 66; }}
-live=$(sql "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema IN ({quoted})")
-size=$(sql "SELECT COALESCE(SUM(data_length + index_length), 0) DIV 1 FROM information_schema.tables
-    WHERE table_schema IN ({quoted})")
-mkdir -p "${{path%/*}}"
-free=$(df -Pk "${{path%/*}}" | awk 'NR == 2 {{ print $4 }}')
-[ "$free" -gt $((size / 1024)) ] || {{ echo "$size bytes to dump, and only $free kB free for it" >&2; exit 28; }}
-source=
-[ "$(sql 'SELECT @@log_bin')" = 0 ] || source=--master-data=2
-rm -f "$path.new"
-"$dump" --single-transaction --quick --routines --triggers --events --hex-blob $source --databases {names} |
-    gzip -1 >"$path.new"
-gzip -dc "$path.new" | tail -n 1 | grep -q '^-- Dump completed' || {{ echo "the dump is cut short" >&2; exit 74; }}
-tables=$(gzip -dc "$path.new" | grep -c '^CREATE TABLE ') || true
-views=$(gzip -dc "$path.new" | grep -c '^/\*![0-9]* VIEW ') || true
-[ $((tables + views)) -ge "$live" ] || {{ echo "$tables tables in the dump, $live in the server" >&2; exit 74; }}
-restored=0
-if [ "$size" -le "$limit" ]; then
-    scratch=stackroll_restore_test_
-    clean() {{ for name in {names}; do sql "DROP DATABASE IF EXISTS \`$scratch$name\`"; done; }}
-    trap clean EXIT
-    clean
-    # Every statement begins its own line, and text never holds a bare line break: only these name a schema.
-    renamed() {{
-        gzip -dc "$path.new" |
-            sed -E "s/^((CREATE|ALTER) DATABASE [^\`]*|USE )\`([^\`]+)\`/\1\`$scratch\3\`/"
-    }}
-    # Nothing may reach a live schema, whatever a future client writes.
-    stray=$(renamed | grep -E '^(/\*![0-9]+ )?(USE|(CREATE|ALTER|DROP) DATABASE) ' | grep -vF "\`$scratch" | head -n 3)
-    [ -z "$stray" ] || {{ echo "the dump cannot be restored elsewhere: $stray" >&2; exit 74; }}
-    renamed | "$client"
-    for name in {names}; do
-        new=$(sql "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = '$scratch$name'")
-        old=$(sql "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = '$name'")
-        [ "$new" = "$old" ] || {{ echo "$name restored with $new of $old tables" >&2; exit 74; }}
-    done
-    clean
-    trap - EXIT
-    restored=1
-fi
-sync "$path.new"
-mv "$path.new" "$path"
-echo "position=$(gzip -dc "$path" | head -n 60 | sed -nE \
-    "s/^-- CHANGE MASTER TO MASTER_LOG_FILE='([^']+)', MASTER_LOG_POS=([0-9]+);.*/\1:\2/p")"
-echo "path=$path"
-echo "bytes=$(stat -c %s "$path")"
-echo "sha256=$(sha256sum "$path" | cut -d' ' -f1)"
-echo "tables=$tables"
-echo "restored=$restored"
-"""
 
 _RECORD = """set -eu
 client=$(command -v mariadb || command -v mysql)
@@ -91,14 +31,9 @@ class MariaDB:
 
     def dump(self, databases: Sequence[str], path: str) -> str:
         """Return the script of a consistent dump, checked for its end, its tables, and by a test restore if small."""
-        if bad := [name for name in databases if not _NAME.match(name)]:
-            raise ValueError(f"{bad[0]!r} is no name of a database")
-        return _DUMP.format(
-            path=shlex.quote(path),
-            limit=RESTORE_TEST_LIMIT,
-            names=" ".join(databases),
-            quoted=", ".join(f"'{name}'" for name in databases),
-        )
+        _check_names(databases)
+        head = {"path": path, "limit": str(RESTORE_TEST_LIMIT), "names": " ".join(databases)}
+        return _script(head, scripts.WRITE, scripts.DUMP)
 
     def parse_dump(self, output: str) -> Dump:
         """Return what the script has printed.
@@ -106,18 +41,87 @@ class MariaDB:
         Raises:
             StepFailed: it has not printed it.
         """
-        found = _values(output)
+        return _dump(_values(output), output)
+
+    def find(self, folder: str, services: Schemas) -> str:
+        """Return the script that looks for the latest whole dump of each service."""
+        return _script({"folder": folder, "plan": _plan(services)}, scripts.WRITE, scripts.FIND)
+
+    def parse_found(self, output: str) -> dict[str, FoundDump]:
+        """Return by service what was found."""
+        found: dict[str, FoundDump] = {}
+        for part in output.split("service=")[1:]:
+            service, _, text = part.partition("\n")
+            damaged = tuple(line.removeprefix("damaged=") for line in text.splitlines() if line.startswith("damaged="))
+            values = _values(text)
+            found[service] = FoundDump(dump=_dump(values, text) if "sha256" in values else None, damaged=damaged)
+        return found
+
+    def losses(self, folder: str, services: Schemas) -> str:
+        """Return the script that counts rows, servers, images, users and projects, and compares with the dumps."""
+        return _script({"folder": folder, "plan": _plan(services)}, scripts.WRITE, scripts.LOSSES)
+
+    def parse_losses(self, output: str) -> Losses:
+        """Return what was made, what has gone, and which tables differ."""
+        taken: list[str] = []
+        rows: dict[str, tuple[int, int]] = {}
+        numbers: dict[str, dict[str, int]] = {"made": {}, "gone": {}}
+        names: dict[str, dict[str, tuple[str, ...]]] = {"made": {}, "gone": {}}
+        for line in output.splitlines():
+            key, _, rest = line.partition("=")
+            value, *more = rest.split("\t")
+            if key == "taken":
+                taken.append(value)
+            elif key == "rows":
+                rows[value] = (int(more[0]), int(more[1]))
+            elif key in names:
+                names[key][value] = (*names[key].get(value, ()), more[1] or more[0])
+            elif key.startswith("count-"):
+                of = numbers[key.removeprefix("count-")]
+                of[value] = of.get(value, 0) + int(more[0])
+        if not taken:
+            raise StepFailed("the comparison with the dumps printed nothing that can be read", tail=output)
+        return Losses(
+            since=min(taken),
+            made=numbers["made"],
+            gone=numbers["gone"],
+            made_names=names["made"],
+            gone_names=names["gone"],
+            rows=rows,
+        )
+
+    def restore(self, folder: str, services: Schemas, upgrade: str) -> str:
+        """Return the script that dumps what is there, restores, and puts guests back to where they are."""
+        head = {"folder": folder, "plan": _plan(services), "upgrade": _checked(upgrade)}
+        return _script(head, scripts.WRITE, scripts.RESTORE)
+
+    def parse_restored(self, output: str) -> Restored:
+        """Return what the script has printed last.
+
+        Raises:
+            StepFailed: it has not printed it.
+        """
+        values = _values(output)
+        rows = (line.removeprefix("restored=").split() for line in output.splitlines() if line.startswith("restored="))
         try:
-            return Dump(
-                path=found["path"],
-                bytes=int(found["bytes"]),
-                sha256=found["sha256"],
-                tables=int(found["tables"]),
-                restored=found["restored"] == "1",
-                position=found.get("position", ""),
+            return Restored(
+                dumps={service: path for service, path, _ in rows},
+                before=values["before"],
+                lists=values["lists"],
+                counts={name: int(values[name]) for name in ("moved", "changed", "lost", "back", "unheld")},
+                reallocated=int(values.get("reallocated", "0")),
             )
         except (KeyError, ValueError) as error:
-            raise StepFailed(f"the dump's summary cannot be read ({error})", tail=output) from None
+            raise StepFailed(f"the restore's summary cannot be read ({error})", tail=output) from None
+
+    def forget(self, base: str, baselines: str, own: str, seconds: float) -> str:
+        """Return the script that deletes old dumps of other upgrades; what else lies among them is kept."""
+        return _script({"base": base, "baselines": baselines, "own": own, "keep": str(int(seconds))}, scripts.FORGET)
+
+    def parse_forgotten(self, output: str) -> tuple[str, ...]:
+        """Return the upgrades whose dumps are gone."""
+        lines = (line for line in output.splitlines() if line.startswith("forgotten="))
+        return tuple(line.removeprefix("forgotten=") for line in lines)
 
     def record_versions(self, host: str, binaries: Sequence[str], version: int) -> str:
         """Return the script that sets the versions of a host's service records."""
@@ -130,12 +134,46 @@ class MariaDB:
         return int(found.get("records", "0")), int(before) if before.isdigit() else None
 
 
+def _script(head: Mapping[str, str], *parts: str) -> str:
+    assigned = "".join(f"{name}={shlex.quote(value)}\n" for name, value in head.items())
+    return assigned + scripts.LIBRARY + "".join(parts)
+
+
+def _plan(services: Schemas) -> str:
+    _check_names([*services, *(name for names in services.values() for name in names)])
+    return "\n".join(" ".join((service, *names)) for service, names in services.items())
+
+
+def _check_names(names: Sequence[str]) -> None:
+    if bad := [name for name in names if not _NAME.match(name)]:
+        raise ValueError(f"{bad[0]!r} is no name of a database")
+
+
+def _dump(found: Mapping[str, str], output: str) -> Dump:
+    try:
+        return Dump(
+            path=found["path"],
+            bytes=int(found["bytes"]),
+            sha256=found["sha256"],
+            tables=int(found["tables"]),
+            restored=found["restored"] == "1",
+            position=found.get("position", ""),
+            taken=found.get("taken", ""),
+        )
+    except (KeyError, ValueError) as error:
+        raise StepFailed(f"the dump's summary cannot be read ({error})", tail=output) from None
+
+
 def _values(output: str) -> dict[str, str]:
     return dict(line.split("=", 1) for line in output.splitlines() if "=" in line)
 
 
 def _text(value: str) -> str:
     """Return a string literal of SQL; names that would need escaping do not occur and are refused."""
+    return f"'{_checked(value)}'"
+
+
+def _checked(value: str) -> str:
     if not re.match(r"^[A-Za-z0-9_.:-]+$", value):
         raise ValueError(f"{value!r} is no name of a host or a service")
-    return f"'{value}'"
+    return value
