@@ -26,7 +26,7 @@ def namer(*digests: Digest) -> Namer:
 
 
 def describe(found: Iterable[Difference], name: Namer) -> list[str]:
-    """Describe differences in lines for people: what is alike on several hosts is told once."""
+    """Describe what must not differ in lines for people: what is alike on several hosts is told once."""
     groups: dict[tuple[str, str, str], list[str]] = {}
     for difference in found:
         subject, rest = _split(difference)
@@ -57,10 +57,10 @@ def _split(difference: Difference) -> tuple[str, tuple[str, ...]]:
 def _change(difference: Difference) -> str:
     match difference.kind:
         case Kind.ADDED:
-            return f"was not there ({short(difference.after)})"
+            return f"should not be there ({brief(difference.after)})"
         case Kind.REMOVED:
-            return f"is gone ({short(difference.before)})"
-    return f"{short(difference.after)}, was {short(difference.before)}"
+            return f"is gone ({brief(difference.before)})"
+    return f"{short(difference.after)}, should be {short(difference.before)}"
 
 
 def place(difference: Difference, name: Namer) -> str:
