@@ -194,7 +194,8 @@ $plan
 END
 every=$(cut -d' ' -f3- "$work/plan" | tr '\n' ' ')
 users=$(sql "SELECT CONCAT(COUNT(*), ' of ', user, ' from ', SUBSTRING_INDEX(host, ':', 1), ' to ', db)
-    FROM information_schema.processlist WHERE db IN ($(listed $every)) GROUP BY user, SUBSTRING_INDEX(host, ':', 1), db")
+    FROM information_schema.processlist WHERE db IN ($(listed $every))
+    GROUP BY user, SUBSTRING_INDEX(host, ':', 1), db")
 [ -z "$users" ] || fail 75 "still connected, and nothing was changed:
 $users"
 begun=
