@@ -10,6 +10,7 @@ from model.inventory import Role
 from model.releases import RELEASES, find_release
 from simulator.balancer import Balancer
 from simulator.clock import Clock
+from simulator.dumps import Dumps
 from simulator.faults import Exit, Fault, Faults, Gone, Hang
 from simulator.host import Host, Unit
 from simulator.migrations import Mover
@@ -38,6 +39,7 @@ class SimCloud:
         self.schemas = Schemas(spec.release)
         self.tenants = Tenants()
         self.sql = Sql(self.nova, self.schemas, self.tenants, spec.vip)
+        self.dumps = Dumps(self.nova, self.tenants, self.schemas)
         self.balancer = Balancer()
         self.mover = Mover(self.nova, self.clock, self.durations, self.faults)
         # Told of every change: a unit that begins or ends to run, a host that goes or comes.

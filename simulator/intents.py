@@ -21,6 +21,8 @@ from simulator.settings import HOLD_MAP, PACKAGES, REPOSITORY, SOCKET
 
 NUMBER = 987654321
 _SERVICE = {"service": r"[a-z]+", "version": r"[0-9][0-9A-Za-z.]*"}
+# A word of a shell script, in quotes where it needs them.
+_QUOTED = r"(?:'[^']*'|[^\s']+)"
 _UNITS = {"units": r"[\w.@ -]+?"}
 
 
@@ -129,6 +131,12 @@ def _database_rules(database: MariaDB) -> list[_Rule]:
         rule("dump", database.dump(names, mark("path")), path, databases=" ".join(names))
         for names in DATABASES.values()
     ]
+    folder, plan = {"folder": r"[^\s']+"}, {"plan": _QUOTED}
+    restore = database.restore(mark("folder"), {mark("plan"): ()}, mark("upgrade"))
+    rules.append(rule("restore", restore, {**folder, **plan, "upgrade": r"[\w.:-]+"}))
+    forget = database.forget(mark("base"), mark("baselines"), mark("own"), NUMBER)
+    places = dict.fromkeys(("base", "baselines", "own"), r"[^\s']+")
+    rules.append(rule("forget", forget, {**places, "number": r"\d+"}))
     script = database.record_versions("host", ("binary",), NUMBER)
     head, _, rest = script.partition("<<'SQL'\n")
     tail = rest.rpartition("\nSQL\n")[2]
@@ -150,7 +158,11 @@ class Readings:
     def __init__(self) -> None:
         packaging = Venv(Packaging(root=PACKAGES, repository=REPOSITORY))
         version = {"version": _SERVICE["version"]}
+        database, dumps = MariaDB(), {"folder": r"[^\s']+", "plan": _QUOTED}
+        services: dict[str, tuple[str, ...]] = {mark("plan"): ()}
         self._rules = [
+            rule("find", database.find(mark("folder"), services), dumps, service="dumps"),
+            rule("losses", database.losses(mark("folder"), services), dumps, service="dumps"),
             rule("check", packaging.check(mark("service"), mark("version")), _SERVICE),
             rule("objects", versions_script(packaging, "nova", mark("version")), version, service="nova"),
         ]

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from activities.packaging.venv import Venv
 from model.inventory import Packaging, Role
 from simulator.cloud import SimCloud
+from simulator.dumps import DumpError
 from simulator.faults import Disconnect, Exit, Fault, Gone, Hang, Slow
 from simulator.host import Host, venv
 from simulator.intents import BalancerCommands, Part, Readings
@@ -126,7 +127,13 @@ class Shell:
         return "unknown", lambda: self._refuse(host, command)
 
     def _inspect(self, host: Host, part: Part) -> Answer:
-        """Answer what only looks at an installed version."""
+        """Answer what only looks at an installed version, or at dumps."""
+        if part.intent in {"find", "losses"}:
+            look = self._cloud.dumps.find if part.intent == "find" else self._cloud.dumps.losses
+            try:
+                return 0, look(host, part.values["folder"], part.values["plan"]), ""
+            except DumpError as error:
+                return error.status, "", f"{error}\n"
         service, version = part.values["service"], part.values["version"]
         if (service, version) not in host.complete:
             return 66, "", f"{venv(service, version)} is not installed, or only in part\n"

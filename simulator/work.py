@@ -1,16 +1,16 @@
 """What jobs do to a host: the intents of a script, one after the other, with the time that they take."""
 
 import asyncio
-import hashlib
 import json
 from collections.abc import Callable
 
 from simulator.cloud import SimCloud
+from simulator.dumps import DumpError
 from simulator.faults import DiskFull, Exit, Fault, Gone, Hang, Restarts, Slow, Truncated
 from simulator.host import Host, venv
 from simulator.intents import Part, Scripts, names_of
 from simulator.objects import rewrite
-from simulator.schemas import SqlError, UnknownCommandError, tables_of
+from simulator.schemas import SqlError, UnknownCommandError
 from simulator.settings import REPOSITORY
 
 Say = Callable[[str], None]
@@ -79,17 +79,25 @@ class Worker:
                 self._activate(host, part, say)
             case "manage":
                 await self._manage(host, part, say)
+            case "reload":
+                for unit in part.units:
+                    self._cloud.reload(host, unit)
+            case "dump" | "restore" | "forget" | "sql" | "rewrite":
+                await self._databases(host, part, fault, say)
+            case _:
+                await self._units(host, part, say)
+
+    async def _databases(self, host: Host, part: Part, fault: Fault | None, say: Say) -> None:
+        match part.intent:
             case "rewrite":
                 await self._rewrite(host, part, say)
             case "dump":
                 await self._dump(host, part, fault, say)
+            case "restore":
+                await self._restore(host, part, say)
             case "sql":
                 self._sql(part, say)
-            case "reload":
-                for unit in part.units:
-                    self._cloud.reload(host, unit)
-            case _:
-                await self._units(host, part, say)
+            # To forget dumps of other upgrades is to do nothing: none is ever old enough here.
 
     def _sql(self, part: Part, say: Say) -> None:
         try:
@@ -185,8 +193,14 @@ class Worker:
         if isinstance(fault, Truncated):
             say("the dump is cut short")
             raise Ended(74)
-        host.files[path] = content = "".join(f"-- {name}: {cloud.schemas.rows[name]}\n" for name in names)
-        checksum = hashlib.sha256(content.encode()).hexdigest()
-        lines = {"position": "mysql-bin.000001:4242", "path": path, "bytes": len(content), "sha256": checksum}
-        lines |= {"tables": tables_of(names), "restored": 1}
-        say("\n".join(f"{name}={value}" for name, value in lines.items()))
+        say(cloud.dumps.write(host, path, names, f"{cloud.clock.iso(cloud.clock.now())[:19]}Z"))
+
+    async def _restore(self, host: Host, part: Part, say: Say) -> None:
+        cloud = self._cloud
+        await cloud.clock.sleep(cloud.durations.dump)
+        moment = f"{cloud.clock.iso(cloud.clock.now())[:19]}Z".replace("-", "").replace(":", "")
+        try:
+            say(cloud.dumps.restore(cloud.hosts, host, part.values["folder"], part.values["plan"], moment))
+        except DumpError as error:
+            say(str(error))
+            raise Ended(error.status) from None
