@@ -75,7 +75,33 @@ async def aborted(cloud: FakeCloud, run: Run) -> None:
     await _unfinished(run)
 
 
-SCENARIOS: tuple[Scenario, ...] = (complete, retried, aborted)
+async def returned(cloud: FakeCloud, run: Run) -> None:
+    """Stopped after a first host; rolled back with one compensation that fails and is retried; then once more."""
+    cloud.hold["cmp2/drain"] = asyncio.Event()
+    cloud.fail |= {"undo glance/ctl1/switch": 3}
+    await run.until(RunState.WAITING)
+    await run.handle.execute_update("approve", {"by": "anna", "gate": "plan"})
+    await cloud.until(lambda: "cmp2/drain" in cloud.running)
+    await run.handle.execute_update("abort", {**ME, "mode": "rollback"})
+    cloud.hold["cmp2/drain"].set()
+    await run.until(RunState.FAILING)
+    await run.handle.execute_update("retry", {**ME, "step": "back/glance/ctl1/switch"})
+    await _unfinished(run)
+
+
+async def afterwards(cloud: FakeCloud, run: Run) -> None:
+    """Stopped after a first host, and rolled back by a run of its own."""
+    cloud.hold["cmp2/drain"] = asyncio.Event()
+    await run.until(RunState.WAITING)
+    await run.handle.execute_update("approve", {"by": "anna", "gate": "plan"})
+    await cloud.until(lambda: "cmp2/drain" in cloud.running)
+    await run.handle.signal("abort", ME)
+    await run.until(RunState.STOPPING)
+    cloud.hold["cmp2/drain"].set()
+    await _unfinished(run)
+
+
+SCENARIOS: tuple[Scenario, ...] = (complete, retried, aborted, returned, afterwards)
 
 
 async def _unfinished(run: Run) -> None:
@@ -92,12 +118,23 @@ async def _record(client: Client, scenario: Scenario) -> dict[str, JsonObject]:
     async with running_worker(client, cloud) as queue:
         handle = await client.start_workflow("RollingUpgrade", asked, id=name, task_queue=queue)
         await scenario(cloud, Run(handle))
-        plan = await handle.query("plan", result_type=Plan)
+        ids = await _ids(handle)
+        if scenario is afterwards:
+            asked = {"upgrade": name, **ME}
+            handle = await client.start_workflow("Rollback", asked, id=f"{name}/rollback", task_queue=queue)
+            await handle.result()
+            ids += await _ids(handle)
     found: dict[str, JsonObject] = {}
-    groups = dict.fromkeys(step.group for step in plan.steps if step.group)
-    for id_ in (name, lock_id(name), child_id(name, "availability"), *(child_id(name, group) for group in groups)):
+    for id_ in dict.fromkeys((*ids, lock_id(name))):
         found |= await _histories_of(client, id_)
     return found
+
+
+async def _ids(handle: WorkflowHandle[Any, Any]) -> list[str]:
+    """Return the ids of a run and of its children."""
+    plans = [await handle.query(query) for query in ("plan", "way_back")]
+    groups = [group for plan in plans if plan is not None for group in Plan.model_validate(plan).groups]
+    return [handle.id, *(child_id(handle.id, group) for group in ("availability", *groups))]
 
 
 async def _histories_of(client: Client, id_: str) -> dict[str, JsonObject]:

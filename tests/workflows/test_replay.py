@@ -19,7 +19,10 @@ from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 from workers.registry import WORKFLOWS
 
 FOLDER = Path(__file__).parent / "histories"
-SCENARIOS = ("complete", "retried", "aborted")
+SCENARIOS = ("complete", "retried", "aborted", "returned", "afterwards")
+_FORTH = {"RollingUpgrade", "HostUpgrade", "ServiceUpgrade", "AvailabilityWatch", "CloudLock"}
+_BACK = {"HostRollback", "ServiceRollback"}
+KINDS = {"returned": _FORTH | _BACK, "afterwards": _FORTH | _BACK | {"Rollback"}}
 
 
 def histories(scenario: str) -> list[WorkflowHistory]:
@@ -47,11 +50,16 @@ async def test_stored_histories_are_replayed(scenario: str) -> None:
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_the_corpus_has_the_run_and_every_kind_of_child(scenario: str) -> None:
     stored = histories(scenario)
-    assert {types_in(history) for history in stored} == {workflow.__name__ for workflow in WORKFLOWS}
+    assert {types_in(history) for history in stored} == KINDS.get(scenario, _FORTH)
     hosts = [history.workflow_id for history in stored if types_in(history) == "HostUpgrade"]
     assert hosts[0] == f"{scenario}/host/cmp1"
     if scenario == "retried":
         assert len(hosts) > len({id_.partition("#")[0] for id_ in hosts}), "the failed child and its second try"
+
+
+def test_every_workflow_is_in_the_corpus() -> None:
+    found = {types_in(history) for scenario in SCENARIOS for history in histories(scenario)}
+    assert found == {workflow.__name__ for workflow in WORKFLOWS}
 
 
 async def _each(stored: list[WorkflowHistory]) -> AsyncIterator[WorkflowHistory]:
