@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from itertools import groupby
 from typing import NamedTuple
 
-from model.capacity import Shortage, find_shortages
+from model.capacity import Room, Shortage
 from model.components import COMPUTE_UNIT, components_on
 from model.drain import find_obstacle
 from model.inventory import Role
@@ -119,8 +119,9 @@ def _services(facts: Facts, request: UpgradeRequest) -> Iterable[Finding]:
     """Every service that nova knows is up, and nova and the inventory know the same compute hosts."""
     if "nova" not in request.inventory.services or not facts.services:
         return
+    computes = set(request.compute_hosts)
     for row in facts.services:
-        yield from _service(row, request)
+        yield from _service(row, computes)
     seen = {row.host for row in facts.services if row.binary == COMPUTE_UNIT}
     for host in request.compute_hosts:
         if host not in seen:
@@ -131,9 +132,9 @@ def _services(facts: Facts, request: UpgradeRequest) -> Iterable[Finding]:
             )
 
 
-def _service(row: ServiceRecord, request: UpgradeRequest) -> Iterable[Finding]:
+def _service(row: ServiceRecord, computes: set[str]) -> Iterable[Finding]:
     subject = f"{row.binary} on {row.host}"
-    if row.binary == COMPUTE_UNIT and row.host not in request.compute_hosts:
+    if row.binary == COMPUTE_UNIT and row.host not in computes:
         yield _error(
             subject,
             "is in nova's list of services, but not a compute host of the inventory: it would stay at the old release",
@@ -194,8 +195,9 @@ def _room(facts: Facts, request: UpgradeRequest) -> Iterable[Finding]:
         return
     targets = {host for host, row in rows.items() if row.state == "up" and row.status == "enabled"}
     more = min(request.spec.max_unavailable, len(request.compute_hosts)) - 1
+    room = Room(facts.capacity, targets)
     for host in request.compute_hosts:
-        lacking = find_shortages(host, facts.capacity, targets=targets)
+        lacking = room.shortages(host)
         if lacking and not targets - {host}:
             yield _error(
                 host, "cannot be drained: no other compute host is up and enabled", "add or enable compute hosts"
@@ -206,7 +208,7 @@ def _room(facts: Facts, request: UpgradeRequest) -> Iterable[Finding]:
                 f"cannot be drained, there is too little room for its guests on the others: {_lack(lacking)}",
                 "add or enable compute hosts, or move or delete guests",
             )
-        if not lacking and more > 0 and find_shortages(host, facts.capacity, targets=targets, also_out=more):
+        if not lacking and more > 0 and room.shortages(host, also_out=more):
             yield _warning(
                 host,
                 f"has too little room to go to while {more} more hosts are out of service (max_unavailable {more + 1})",
