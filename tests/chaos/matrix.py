@@ -1,0 +1,138 @@
+"""The matrix: each step of a whole upgrade, forth and back, with each fault that can hit it.
+
+    python -m tests.chaos.matrix [--all | --sample N --seed S | --case ID] [--jobs 2] [--at-once 6] [--list]
+
+It records undisturbed runs, makes the cases from them, prints their number, and runs them in processes of their own,
+each with a Temporal server and several simulated clouds. What failed is written to a folder, with the fault's file.
+"""
+
+import argparse
+import asyncio
+import json
+import random
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.chaos.cases import Case
+from tests.chaos.shard import gather_cases
+
+# A process runs so many cases, and is then replaced by a fresh one with a fresh server.
+CHUNK = 48
+
+
+class Matrix:
+    """Runs cases in several processes, and counts."""
+
+    def __init__(self, jobs: int, at_once: int, folder: Path) -> None:
+        self._jobs, self._at_once, self._folder = jobs, at_once, folder
+        self.results: list[dict[str, Any]] = []
+        self._total = 0
+
+    async def run(self, cases: Sequence[Case]) -> list[dict[str, Any]]:
+        """Run the cases; return what came of each."""
+        self._total = len(cases)
+        chunks: asyncio.Queue[list[Case]] = asyncio.Queue()
+        size = max(1, min(CHUNK, -(-len(cases) // self._jobs)))
+        for begin in range(0, len(cases), size):
+            chunks.put_nowait(list(cases[begin : begin + size]))
+        await asyncio.gather(*(self._serve(number, chunks) for number in range(self._jobs)))
+        return self.results
+
+    async def _serve(self, number: int, chunks: asyncio.Queue[list[Case]]) -> None:
+        while not chunks.empty():
+            await self._chunk(number, chunks.get_nowait())
+
+    async def _chunk(self, number: int, cases: list[Case]) -> None:
+        words = (sys.executable, "-m", "tests.chaos.shard", "--number", str(number), "--at-once", str(self._at_once))
+        process = await asyncio.create_subprocess_exec(
+            *words, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=2**20
+        )
+        if process.stdin is None or process.stdout is None:
+            raise AssertionError("no pipes to the process that runs cases")
+        asked = json.dumps([case.dump() for case in cases])
+        process.stdin.write(f"{asked}\n".encode())
+        await process.stdin.drain()
+        process.stdin.close()
+        open_ = {case.id: case for case in cases}
+        async for line in process.stdout:
+            if line.startswith(b"{"):
+                result = json.loads(line)
+                self._take(open_.pop(result["id"]), result)
+        await process.wait()
+        for case in open_.values():
+            gone = {"id": case.id, "state": "none", "happened": False, "seconds": 0.0, "notes": []}
+            self._take(case, {**gone, "problems": [f"its process ended with status {process.returncode}"]})
+
+    def _take(self, case: Case, result: dict[str, Any]) -> None:
+        self.results.append({**result, "text": case.text, "step": case.place.text, "how": case.fault.how})
+        sign = "ok  " if not result["problems"] else "FAIL"
+        hit = "" if result["happened"] else " (it did not happen)"
+        head = f"{len(self.results):>5}/{self._total} {sign} {result['state']:<11} {result['seconds']:5.1f} s"
+        print(f"{head}  {case.id} {case.text}{hit}", flush=True)
+        if result["problems"]:
+            self._keep(case, result)
+
+    def _keep(self, case: Case, result: dict[str, Any]) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        lines = [f"# {case.text}", *(f"# {line}" for text in result["problems"] for line in text.splitlines())]
+        lines += [*(f"# {line}" for text in result["notes"] for line in text.splitlines())]
+        lines += [f"# again: make chaos CASE={case.id}", f"faults: [{case.fault.model_dump_json()}]"]
+        (self._folder / f"{case.id}.yaml").write_text("\n".join([*lines, ""]))
+        print("\n".join(f"          {line}" for line in lines[1:]), flush=True)
+
+
+def summary(results: list[dict[str, Any]], seconds: float) -> str:
+    """Return a table: by kind of fault, how many runs ended how."""
+    lines = [f"{'fault':<20}{'runs':>6}{'completed':>11}{'rolled back':>13}{'refused':>9}{'failed':>8}{'missed':>8}"]
+    for how in sorted({result["how"] for result in results}):
+        mine = [result for result in results if result["how"] == how]
+        ends = Counter(result["state"] for result in mine)
+        bad, missed = sum(bool(r["problems"]) for r in mine), sum(not r["happened"] for r in mine)
+        ended = f"{ends['completed']:>11}{ends['rolled_back']:>13}{ends['refused']:>9}"
+        lines.append(f"{how:<20}{len(mine):>6}{ended}{bad:>8}{missed:>8}")
+    bad = sum(bool(result["problems"]) for result in results)
+    return "\n".join([*lines, f"{len(results)} runs, {bad} failed, {seconds:.0f} s"])
+
+
+def chosen(cases: list[Case], arguments: argparse.Namespace) -> list[Case]:
+    """Return the cases that were asked for."""
+    if arguments.case:
+        return [case for case in cases if case.id in arguments.case]
+    if arguments.grep:
+        cases = [case for case in cases if arguments.grep in case.text]
+    shuffled = random.Random(arguments.seed).sample(cases, len(cases))
+    return shuffled if arguments.sample is None else shuffled[: arguments.sample]
+
+
+def main() -> int:
+    """Run the matrix; the exit status tells whether all is well."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sample", type=int, help="so many cases, drawn by the seed; without it all")
+    parser.add_argument("--seed", type=int, default=int(time.time()) % 1_000_000)
+    parser.add_argument("--case", action="append", help="only the case with this id")
+    parser.add_argument("--grep", help="only cases whose line contains this")
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument("--at-once", type=int, default=6, help="clouds in each process")
+    parser.add_argument("--list", action="store_true", help="only print the cases")
+    parser.add_argument("--failures", type=Path, default=Path("chaos-failures"))
+    arguments = parser.parse_args()
+    begun = time.monotonic()
+    cases = asyncio.run(gather_cases())
+    steps = len({case.place for case in cases})
+    print(f"{len(cases)} cases at {steps} steps and compensations; seed {arguments.seed}", flush=True)
+    wanted = chosen(cases, arguments)
+    if arguments.list:
+        print("\n".join(f"{case.id} {case.text}" for case in wanted))
+        return 0
+    matrix = Matrix(arguments.jobs, arguments.at_once, arguments.failures)
+    results = asyncio.run(matrix.run(wanted))
+    print(summary(results, time.monotonic() - begun))
+    return 1 if any(result["problems"] for result in results) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,91 @@
+"""One process of the matrix: its own Temporal server, its own worker, and several simulated clouds at a time.
+
+It reads the cases from its input, as one line of JSON, and prints a line for each that has ended.
+"""
+
+from tests.chaos import haste  # noqa: F401, I001 - first: it shortens waits before others read them
+
+import argparse
+import asyncio
+import contextlib
+import json
+import sys
+import traceback
+from collections.abc import AsyncIterator
+
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.testing import WorkflowEnvironment
+
+from tests.chaos.cases import Case, make_cases
+from tests.chaos.place import placing_worker
+from tests.chaos.recorder import record_run
+from tests.chaos.trial import Bench, Outcome, Trial, chaos_cloud
+from workers.dev import SEARCH_ATTRIBUTES, temporal_binary
+
+# Each process has networks of its own, each cloud one of them.
+FIRST_NETWORK, NETWORKS = 20, 40
+BACK = True
+
+
+@contextlib.asynccontextmanager
+async def bench() -> AsyncIterator[Bench]:
+    """Run a Temporal server in memory and a worker."""
+    extra = [word for name in SEARCH_ATTRIBUTES for word in ("--search-attribute", f"{name}=Keyword")]
+    extra += ["--log-level", "error"]
+    async with (
+        await WorkflowEnvironment.start_local(
+            data_converter=pydantic_data_converter,
+            dev_server_existing_path=temporal_binary(),
+            dev_server_extra_args=extra,
+        ) as environment,
+        placing_worker(environment.client) as (queue, placing),
+    ):
+        yield Bench(environment.client, queue, placing)
+
+
+async def gather_cases() -> list[Case]:
+    """Return all cases, from undisturbed runs forth and back."""
+    async with bench() as ready:
+        async with chaos_cloud("127.18") as sim:
+            forth = await record_run(ready, sim, back=False)
+            cases = make_cases(forth, sim.cloud)
+        if BACK:
+            async with chaos_cloud("127.19") as sim:
+                cases += make_cases(await record_run(ready, sim, back=True), sim.cloud, back=True)
+    return cases
+
+
+async def run_cases(cases: list[Case], number: int, at_once: int) -> None:
+    """Run the cases, some at a time."""
+    networks: asyncio.Queue[str] = asyncio.Queue()
+    for place in range(NETWORKS):
+        networks.put_nowait(f"127.{FIRST_NETWORK + number * NETWORKS + place}")
+    room = asyncio.Semaphore(at_once)
+    async with bench() as ready:
+        await asyncio.gather(*(_one(ready, case, networks, room) for case in cases))
+
+
+async def _one(ready: Bench, case: Case, networks: asyncio.Queue[str], room: asyncio.Semaphore) -> None:
+    async with room:
+        network = networks.get_nowait()
+        try:
+            async with chaos_cloud(network) as sim:
+                outcome = await Trial(ready, sim, case).run()
+        except Exception:  # noqa: BLE001 - one case that breaks must not hide the others
+            outcome = Outcome("broken", happened=True, seconds=0.0, problems=[traceback.format_exc()])
+        networks.put_nowait(network)
+        print(json.dumps({"id": case.id, **vars(outcome)}), flush=True)
+
+
+def main() -> None:
+    """Run the cases that come in."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--number", type=int, required=True)
+    parser.add_argument("--at-once", type=int, required=True)
+    arguments = parser.parse_args()
+    cases = [Case.load(content) for content in json.loads(sys.stdin.readline())]
+    asyncio.run(run_cases(cases, arguments.number, arguments.at_once))
+
+
+if __name__ == "__main__":
+    main()

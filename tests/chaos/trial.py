@@ -1,0 +1,220 @@
+"""One run of an upgrade of a small simulated cloud, with a fault at one of its steps, driven to its end and judged."""
+
+import asyncio
+import contextlib
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.service import RPCError
+
+from cli.load import load_request
+from model.spec import Approval, Approvals, Availability, FailurePolicy, OnFailure, UpgradeRequest
+from model.status import Report, RunState, UpgradeStatus
+from simulator.server import Simulation, simulation
+from simulator.settings import SimSpec
+from tests.chaos import judge
+from tests.chaos.cases import Case
+from tests.chaos.haste import DRAIN_TIMEOUT, DURATIONS, SPEED
+from tests.chaos.operator import mend
+from tests.chaos.place import Placing
+from tests.chaos.points import Place
+from tests.chaos.user import User
+
+_Answer = TypeVar("_Answer", UpgradeStatus, Report)
+# Real seconds: after so long a fault is mended whether the run has asked for it or not; a run may take so long.
+MENDED_AFTER = 12.0
+LONGEST = 240.0
+LOOK_EVERY = 0.8
+ENDS = {RunState.COMPLETED: "2026.2", RunState.ROLLED_BACK: "2026.1", RunState.REFUSED: "2026.1"}
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What all trials of a process share."""
+
+    client: Client
+    queue: str
+    placing: Placing
+
+
+@dataclass
+class Outcome:
+    """What came of a trial."""
+
+    state: str
+    happened: bool
+    seconds: float
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+@contextlib.asynccontextmanager
+async def chaos_cloud(network: str) -> AsyncIterator[Simulation]:
+    """Run a small cloud whose files are thrown away."""
+    folder = Path(tempfile.mkdtemp(prefix="stackroll-chaos-"))
+    spec = SimSpec(control=2, compute=2, guests=3, speed=SPEED, network=network)
+    try:
+        async with simulation(spec, folder, durations=DURATIONS) as sim:
+            yield sim
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def request_of(sim: Simulation, *, commit: Approval = Approval.AUTO) -> UpgradeRequest:
+    """Return the request: what fails is taken back by itself, as far as that is possible."""
+    request = load_request(sim.folder / "upgrade.yaml", by="chaos")
+    inventory = request.inventory.model_copy(update={"cloud": f"chaos-{uuid4().hex[:8]}"})
+    spec = request.spec.model_copy(
+        update={
+            "soak": 0.0,
+            "drain_timeout": DRAIN_TIMEOUT,
+            "availability": Availability(enabled=False),
+            "approvals": Approvals(plan=Approval.AUTO, commit=commit),
+            "on_failure": FailurePolicy(default=OnFailure.ROLLBACK),
+        }
+    )
+    return request.model_copy(update={"inventory": inventory, "spec": spec})
+
+
+class Trial:
+    """A run with one fault."""
+
+    def __init__(self, bench: Bench, sim: Simulation, case: Case | None) -> None:
+        self._bench, self._sim, self._case = bench, sim, case
+        self._user = User(sim)
+        self._acts: list[asyncio.Task[None]] = []
+        self._armed = self._mended = False
+        self._struck: float | None = None
+        self._notes: list[str] = []
+        self.id = f"chaos-{uuid4().hex[:10]}"
+        sim.cloud.faults.witnesses.append(lambda _: self._look())
+
+    async def run(self) -> Outcome:
+        """Start the run, drive it to its end, and judge."""
+        begun, guests = time.monotonic(), tuple(self._sim.cloud.nova.guests)
+        back = self._case is not None and self._case.back
+        request = request_of(self._sim, commit=Approval.MANUAL if back else Approval.AUTO)
+        asked = request.model_dump(mode="json", exclude_none=True)
+        self._bench.placing.around[self.id] = self._around
+        try:
+            handle = await self._bench.client.start_workflow(
+                "RollingUpgrade", asked, id=self.id, task_queue=self._bench.queue
+            )
+            status = await self._drive(handle)
+            report = await _asked(handle, "report", Report)
+        finally:
+            del self._bench.placing.around[self.id]
+        problems = await self._judge(status, report, guests)
+        return Outcome(
+            status.state.value, bool(self._sim.cloud.faults.happened), time.monotonic() - begun, problems, self._notes
+        )
+
+    # What happens around the steps
+
+    @contextlib.asynccontextmanager
+    async def _around(self, place: Place) -> AsyncIterator[None]:
+        case = self._case
+        self._let_user_act(place)
+        here = case is not None and place == case.place and not self._armed
+        if here and case is not None:
+            self._armed = True
+            self._sim.cloud.faults.arm(case.fault)
+        try:
+            yield
+        finally:
+            if here and case is not None and not case.lasting:
+                self._sim.cloud.faults.disarm()
+
+    def _let_user_act(self, place: Place) -> None:
+        """Somebody works on: once the dumps are made, and once the APIs are at the new release."""
+        due = ("install/", "expand/") if not self._acts else ("cmp",) if len(self._acts) == 1 else ()
+        at_fault = self._case is not None and place == self._case.place and not self._acts
+        if place.step.startswith(due) or at_fault:
+            self._acts.append(asyncio.create_task(self._user.act()))
+
+    def _look(self) -> None:
+        if self._struck is None and self._sim.cloud.faults.happened:
+            self._struck = time.monotonic()
+
+    # What the operator does
+
+    async def _drive(self, handle: WorkflowHandle[Any, Any]) -> UpgradeStatus:
+        """Do what an operator does until the run has ended."""
+        until = time.monotonic() + LONGEST
+        while True:
+            status = await _asked(handle, "status", UpgradeStatus)
+            if status.ended:
+                with contextlib.suppress(WorkflowFailureError):
+                    await handle.result()
+                return status
+            if time.monotonic() > until:
+                await handle.terminate("the trial takes too long")
+                return status
+            await self._attend(handle, status)
+            await asyncio.sleep(LOOK_EVERY)
+
+    async def _attend(self, handle: WorkflowHandle[Any, Any], status: UpgradeStatus) -> None:
+        self._look()
+        late = self._struck is not None and time.monotonic() - self._struck > MENDED_AFTER
+        if status.state is RunState.FAILING:
+            await self._mend("the run asks")
+            for step in status.failed:
+                self._notes.append(f"retry {step.id}: {step.error.splitlines()[0] if step.error else ''}")
+                order = {"by": "chaos", "reason": "mended", "step": step.id}
+                await handle.execute_update("retry", order)
+        elif late and not self._mended:
+            await self._mend("it has waited long enough")
+        if status.state is RunState.WAITING and any("commit" in one.what for one in status.waiting):
+            await handle.signal("abort", {"by": "chaos", "reason": "to see the way back", "mode": "rollback"})
+
+    async def _mend(self, why: str) -> None:
+        self._mended = True
+        self._notes.append(f"mended: {why}")
+        mend(self._sim.cloud)
+
+    # What came of it
+
+    async def _judge(self, status: UpgradeStatus, report: Report, guests: tuple[str, ...]) -> list[str]:
+        self._sim.cloud.faults.mend()
+        problems = await self._user_problems()
+        if status.state not in ENDS:
+            return [*problems, f"the run is {status.state.value}: {status.message}", *_open(report)]
+        release = ENDS[status.state]
+        mend(self._sim.cloud)
+        problems += judge.wholly_at(self._sim, release)
+        problems += judge.lost(self._sim, guests, self._user)
+        problems += judge.repeated(self._sim, report.steps)
+        problems += [f"not simulated: {text}" for text in self._sim.shell.unknown]
+        return problems + await judge.not_usable(self._sim, self._user)
+
+    async def _user_problems(self) -> list[str]:
+        ended = await asyncio.gather(*self._acts, return_exceptions=True)
+        failed = [error for error in ended if isinstance(error, BaseException)]
+        return [f"the user could not work: {type(error).__name__} {error}" for error in failed]
+
+
+async def _asked(handle: WorkflowHandle[Any, Any], query: str, kind: type[_Answer]) -> _Answer:
+    """Ask a run, again when server or worker are too busy."""
+    for left in range(5, -1, -1):
+        try:
+            answer: _Answer = await handle.query(query, result_type=kind)
+        except RPCError:
+            if not left:
+                raise
+            await asyncio.sleep(1.0)
+        else:
+            return answer
+    raise AssertionError("unreachable: the loop returns or raises")
+
+
+def _open(report: Report) -> list[str]:
+    """Return what is still going on in a run that has not ended, for whoever looks into it."""
+    steps = [step for step in report.steps if step.state.value in {"running", "failed", "undoing"}]
+    return [f"{step.id} is {step.state.value}, try {step.tries}: {step.error}" for step in steps]
