@@ -85,6 +85,14 @@ def test_commands() -> None:
     assert ADAPTER.servers() == f"printf '%s\\n' 'show stat' | {pipe}"
 
 
+def test_holds_end_by_the_balancers_own_clock() -> None:
+    assert ADAPTER.holds().startswith("date +%s; ")
+    said = "1795400000\n0x55 keystone 0\n0x56 nova-api 1795400020\n0x57 glance 1795399999\n\n"
+    assert ADAPTER.parse_holds(said) == ("nova-api",)
+    without = HAProxy(LoadBalancer(host="infra1", address="10.97.0.10"))
+    assert without.parse_holds("") == ()
+
+
 def test_a_balancer_without_a_map_cannot_hold() -> None:
     with pytest.raises(ValueError, match="no map"):
         HAProxy(LoadBalancer(host="infra1", address="10.97.0.10")).hold("nova-api", 20)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from activities.packaging import packaging_of
+from activities.packaging import Installed, packaging_of
 from activities.packaging.venv import Venv
 from model.inventory import Packaging
 from tests.activities.conftest import Site
@@ -123,6 +123,20 @@ def test_a_version_that_a_process_runs_from_is_kept(machine: Machine) -> None:
         done = machine.sh(machine.adapter.uninstall("nova", "33.0.1"))
         assert done.stdout == f"kept: process {process.pid} (tool) runs from it\n"
         assert tool.exists()
+
+
+def test_what_is_installed_is_read(machine: Machine) -> None:
+    assert machine.adapter.parse_installed(machine.sh(machine.adapter.installed()).stdout) == ()
+    machine.sh(machine.adapter.install("nova", "33.0.1", "2026.1"))
+    machine.sh(machine.adapter.activate("nova", "33.0.1"))
+    (machine.root / "opt/venvs/nova-34.0.0/bin").mkdir(parents=True)
+    (machine.root / "opt/venvs/not-a-version").mkdir()
+    done = machine.sh(machine.adapter.installed())
+    assert done.returncode == 0
+    assert machine.adapter.parse_installed(done.stdout) == (
+        Installed(service="nova", version="33.0.1", whole=True, active=True),
+        Installed(service="nova", version="34.0.0", whole=False, active=False),
+    )
 
 
 def test_the_inventory_names_the_adapter(site: Site) -> None:
