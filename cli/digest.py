@@ -44,10 +44,9 @@ def register(app: typer.Typer) -> None:
 
 
 async def digest(file: Cloud = None, output: Output = None, diff: Diff = None, as_json: AsJson = False) -> None:
-    """Read the state of the cloud and print its hashes; or compare two states.
+    """Read the state of the cloud, and print its hashes or write it to a file; or compare two such files.
 
-    The state is read from processes, packages, databases and APIs. Exit status 1 when a part could not be read;
-    with --diff, 3 when something differs that must not after a rollback.
+    Exit status 1: a part could not be read. With --diff, 3: something differs that a rollback must bring back.
     """
     if (file is None) == (diff is None):
         raise CliError("give either FILE, whose cloud is read, or --diff BEFORE AFTER", Exit.BAD_INPUT)
@@ -109,7 +108,7 @@ def _print(found: Digest) -> None:
     without = " and ".join(TOLERATED)
     out.print(
         Text.assemble(
-            ("state   ", "dim"), (found.state_hash, "bold"), f"  without {without}, which a rollback may change"
+            ("state   ", "dim"), (found.state_hash, "bold"), f"  all but {without}, which a rollback may change"
         )
     )
     out.print(Text.assemble(("system  ", "dim"), (found.system_hash, "bold"), "  only what users have no part in"))
