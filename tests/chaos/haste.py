@@ -24,6 +24,7 @@ from activities.compute import ComputeActivities  # noqa: E402
 from activities.context import Toolbox, activities_of  # noqa: E402
 from activities.ssh import Completed, Hosts  # noqa: E402
 from activities.verify import VerifyActivities  # noqa: E402
+from activities.verify_rollback import VerifyRollbackActivities  # noqa: E402
 from model.inventory import Inventory  # noqa: E402
 from simulator.settings import Durations  # noqa: E402
 from workers.registry import Activities  # noqa: E402
@@ -82,14 +83,16 @@ class HastyActivities(Activities):
     """All activities of a worker, with those in place that can be told how often to look."""
 
     def __init__(self) -> None:
-        self._tools = Toolbox(hosts=HastyHosts())
-        super().__init__(self._tools)
+        self.tools = Toolbox(hosts=HastyHosts())
+        super().__init__(self.tools)
 
     @property
     def all(self) -> list[Callable[..., Any]]:
         found = {_name(method): method for method in super().all}
         quick = activities_of(
-            ComputeActivities(self._tools, poll=0.15, rest=0.3), VerifyActivities(self._tools, settle=8.0, every=0.4)
+            ComputeActivities(self.tools, poll=0.15, rest=0.3),
+            VerifyActivities(self.tools, settle=8.0, every=0.4),
+            VerifyRollbackActivities(self.tools, settle=8.0, every=0.4, patience=8.0),
         )
         return list((found | {_name(method): method for method in quick}).values())
 

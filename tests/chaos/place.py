@@ -15,6 +15,7 @@ from temporalio.worker import (
     Worker,
 )
 
+from activities.ssh import Hosts
 from model.work import Work
 from tests.chaos.haste import HastyActivities
 from tests.chaos.points import Place
@@ -49,8 +50,8 @@ class Placing(Interceptor):
 
 
 @contextlib.asynccontextmanager
-async def placing_worker(client: Client) -> AsyncIterator[tuple[str, Placing]]:
-    """Run a worker with hasty activities; yields its task queue and what tells of steps."""
+async def placing_worker(client: Client) -> AsyncIterator[tuple[str, Placing, Hosts]]:
+    """Run a worker with hasty activities; yields its task queue, what tells of steps, and its connections."""
     activities, placing, queue = HastyActivities(), Placing(), f"chaos-{uuid4().hex[:8]}"
     worker = Worker(
         client,
@@ -60,12 +61,14 @@ async def placing_worker(client: Client) -> AsyncIterator[tuple[str, Placing]]:
         interceptors=[placing],
         max_concurrent_activities=200,
         max_cached_workflows=500,
+        # Otherwise it reads every module's source to make one.
+        build_id="chaos",
         # The sandbox looks for what is not deterministic; other tests have it, and here it would cost most of the time.
         workflow_runner=UnsandboxedWorkflowRunner(),
         max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
     )
     try:
         async with worker:
-            yield queue, placing
+            yield queue, placing, activities.tools.hosts
     finally:
         await activities.close()

@@ -38,9 +38,9 @@ async def bench() -> AsyncIterator[Bench]:
             dev_server_existing_path=temporal_binary(),
             dev_server_extra_args=extra,
         ) as environment,
-        placing_worker(environment.client) as (queue, placing),
+        placing_worker(environment.client) as (queue, placing, hosts),
     ):
-        yield Bench(environment.client, queue, placing)
+        yield Bench(environment.client, queue, placing, hosts)
 
 
 async def gather_cases() -> list[Case]:

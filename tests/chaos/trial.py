@@ -14,9 +14,16 @@ from uuid import uuid4
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.service import RPCError
 
+from activities.digest import read_digest
+from activities.ssh import Hosts
 from cli.load import load_request
+from model.digest import Digest
+from model.inventory import Inventory
+from model.releases import find_release
 from model.spec import Approval, Approvals, Availability, FailurePolicy, OnFailure, UpgradeRequest
 from model.status import Report, RunState, UpgradeStatus
+from model.verdict import judge as judge_digests
+from model.verdict import same_release
 from simulator.server import Simulation, simulation
 from simulator.settings import SimSpec
 from tests.chaos import judge
@@ -32,7 +39,9 @@ _Answer = TypeVar("_Answer", UpgradeStatus, Report)
 MENDED_AFTER = 12.0
 LONGEST = 240.0
 LOOK_EVERY = 0.8
-ENDS = {RunState.COMPLETED: "2026.2", RunState.ROLLED_BACK: "2026.1", RunState.REFUSED: "2026.1"}
+OLD, NEW = "2026.1", "2026.2"
+ENDS = {RunState.COMPLETED: NEW, RunState.ROLLED_BACK: OLD, RunState.REFUSED: OLD}
+SETTLED_WITHIN = 10.0
 
 
 @dataclass(frozen=True)
@@ -42,6 +51,7 @@ class Bench:
     client: Client
     queue: str
     placing: Placing
+    hosts: Hosts
 
 
 @dataclass
@@ -102,6 +112,7 @@ class Trial:
         back = self._case is not None and self._case.back
         request = request_of(self._sim, commit=Approval.MANUAL if back else Approval.AUTO)
         asked = request.model_dump(mode="json", exclude_none=True)
+        before = await read_digest(self._bench.hosts, request.inventory)
         self._bench.placing.around[self.id] = self._around
         try:
             handle = await self._bench.client.start_workflow(
@@ -112,6 +123,8 @@ class Trial:
         finally:
             del self._bench.placing.around[self.id]
         problems = await self._judge(status, report, guests)
+        if not problems:
+            problems += await self._compare(before, request.inventory, status)
         return Outcome(
             status.state.value, bool(self._sim.cloud.faults.happened), time.monotonic() - begun, problems, self._notes
         )
@@ -184,15 +197,28 @@ class Trial:
     async def _judge(self, status: UpgradeStatus, report: Report, guests: tuple[str, ...]) -> list[str]:
         self._sim.cloud.faults.mend()
         problems = await self._user_problems()
-        if status.state not in ENDS:
+        if status.state not in ENDS and not _changed_nothing(status):
             return [*problems, f"the run is {status.state.value}: {status.message}", *_open(report)]
-        release = ENDS[status.state]
+        release = ENDS.get(status.state, OLD)
         mend(self._sim.cloud)
         problems += judge.wholly_at(self._sim, release)
         problems += judge.lost(self._sim, guests, self._user)
         problems += judge.repeated(self._sim, report.steps)
         problems += [f"not simulated: {text}" for text in self._sim.shell.unknown]
         return problems + await judge.not_usable(self._sim, self._user)
+
+    async def _compare(self, before: Digest, inventory: Inventory, status: UpgradeStatus) -> list[str]:
+        """Compare the cloud with what it was before, by its digest, as soon as all is at rest."""
+        until = time.monotonic() + SETTLED_WITHIN
+        while True:
+            after = await read_digest(self._bench.hosts, inventory)
+            if status.state is RunState.COMPLETED:
+                verdict = same_release(before, after, find_release(NEW), deleted=())
+            else:
+                verdict = judge_digests(before, after, deleted=())
+            if verdict.whole or time.monotonic() > until:
+                return [f"digest: {problem}" for problem in verdict.problems]
+            await asyncio.sleep(LOOK_EVERY)
 
     async def _user_problems(self) -> list[str]:
         ended = await asyncio.gather(*self._acts, return_exceptions=True)
@@ -212,6 +238,11 @@ async def _asked(handle: WorkflowHandle[Any, Any], query: str, kind: type[_Answe
         else:
             return answer
     raise AssertionError("unreachable: the loop returns or raises")
+
+
+def _changed_nothing(status: UpgradeStatus) -> bool:
+    """Whether the run has ended before it changed anything, and says so."""
+    return status.state is RunState.STOPPED and status.message.endswith("nothing was changed")
 
 
 def _open(report: Report) -> list[str]:
