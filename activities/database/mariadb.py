@@ -33,7 +33,7 @@ class MariaDB:
         """Return the script of a consistent dump, checked for its end, its tables, and by a test restore if small."""
         _check_names(databases)
         head = {"path": path, "limit": str(RESTORE_TEST_LIMIT), "names": " ".join(databases)}
-        return _script(head, scripts.WRITE, scripts.DUMP)
+        return _script(head, scripts.LIBRARY, scripts.WRITE, scripts.DUMP)
 
     def parse_dump(self, output: str) -> Dump:
         """Return what the script has printed.
@@ -45,7 +45,7 @@ class MariaDB:
 
     def find(self, folder: str, services: Schemas) -> str:
         """Return the script that looks for the latest whole dump of each service."""
-        return _script({"folder": folder, "plan": _plan(services)}, scripts.WRITE, scripts.FIND)
+        return _script({"folder": folder, "plan": _plan(services)}, scripts.LIBRARY, scripts.WRITE, scripts.FIND)
 
     def parse_found(self, output: str) -> dict[str, FoundDump]:
         """Return by service what was found."""
@@ -59,7 +59,7 @@ class MariaDB:
 
     def losses(self, folder: str, services: Schemas) -> str:
         """Return the script that counts rows, servers, images, users and projects, and compares with the dumps."""
-        return _script({"folder": folder, "plan": _plan(services)}, scripts.WRITE, scripts.LOSSES)
+        return _script({"folder": folder, "plan": _plan(services)}, scripts.LIBRARY, scripts.WRITE, scripts.LOSSES)
 
     def parse_losses(self, output: str) -> Losses:
         """Return what was made, what has gone, and which tables differ."""
@@ -93,7 +93,7 @@ class MariaDB:
     def restore(self, folder: str, services: Schemas, upgrade: str) -> str:
         """Return the script that dumps what is there, restores, and puts guests back to where they are."""
         head = {"folder": folder, "plan": _plan(services), "upgrade": _checked(upgrade)}
-        return _script(head, scripts.WRITE, scripts.RESTORE)
+        return _script(head, scripts.LIBRARY, scripts.WRITE, scripts.RESTORE)
 
     def parse_restored(self, output: str) -> Restored:
         """Return what the script has printed last.
@@ -136,7 +136,7 @@ class MariaDB:
 
 def _script(head: Mapping[str, str], *parts: str) -> str:
     assigned = "".join(f"{name}={shlex.quote(value)}\n" for name, value in head.items())
-    return assigned + scripts.LIBRARY + "".join(parts)
+    return assigned + "".join(parts)
 
 
 def _plan(services: Schemas) -> str:

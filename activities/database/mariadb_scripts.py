@@ -283,7 +283,8 @@ sql "DROP DATABASE $notes"
 """
 
 # Only what is wholly made of dumps is deleted, and of other upgrades than one's own.
-FORGET = r"""now=$(date +%s)
+FORGET = r"""set -eu
+now=$(date +%s)
 for folder in "$base"/*/dumps; do
     [ -d "$folder" ] || continue
     upgrade=${folder%/dumps}; upgrade=${upgrade##*/}

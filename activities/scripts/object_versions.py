@@ -7,12 +7,12 @@ import json
 import sys
 from typing import Any
 
-import nova.objects  # type: ignore[import-not-found]
-from nova.objects.base import NovaObjectRegistry  # type: ignore[import-not-found]
-
 
 def known_kinds() -> dict[str, Any]:
     """Return the newest class of each kind."""
+    import nova.objects  # type: ignore[import-not-found]  # noqa: PLC0415
+    from nova.objects.base import NovaObjectRegistry  # type: ignore[import-not-found]  # noqa: PLC0415
+
     nova.objects.register_all()
     return {kind: classes[0] for kind, classes in NovaObjectRegistry.obj_classes().items()}
 

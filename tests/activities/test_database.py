@@ -1,6 +1,7 @@
 import gzip
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -10,19 +11,31 @@ from activities.errors import StepFailed
 
 ADAPTER = MariaDB()
 
-# A server with the schemas nova and nova_api, of two tables each; it notes what a restore would write.
-CLIENT = """#!/bin/sh
+# A server with the schemas nova and nova_api, of two tables each; it notes what is written.
+CLIENT = r"""#!/bin/sh
 for query; do :; done
+[ "$#" -gt 0 ] || { cat >>"$HOME/restored"; echo load >>"$HOME/statements"; exit 0; }
 case "$query" in
-    "SHOW DATABASES") printf 'mysql\\nnova\\nnova_api\\n' ;;
+    "SHOW DATABASES") printf 'mysql\nnova\nnova_api\n' ;;
+    *"SHOW DATABASES LIKE"*) echo there ;;
     *log_bin*) echo "${LOG_BIN:-0}" ;;
+    *"SELECT table_name"*) printf 'instances\nservices\n' ;;
+    *"SELECT 'rows'"*)
+        echo "$query" | grep -o "'[a-z_]*', '[a-z_]*', COUNT" | tr -d "',A-Z" | while read -r schema table; do
+        printf 'rows\t%s\t%s\t%s\n' "$schema" "$table" "$(cat "$HOME/count-$table" 2>/dev/null || echo 3)"; done ;;
+    *"SELECT 'thing'"*) cat "$HOME/things" 2>/dev/null ;;
+    *processlist*) cat "$HOME/connected" 2>/dev/null ;;
+    *"'origin'"*) [ -e "$HOME/begun" ] && echo 1 || echo 0 ;;
+    *"SELECT begun"*) cat "$HOME/begun" ;;
+    *"SELECT 'moved'"*) printf 'moved\tuuid-1\tweb\tcmp1\tcmp2\nlost\tuuid-2\tdb\tcmp1\tactive\n' ;;
+    "SELECT COUNT(*) FROM stackroll_restore_notes"*) echo 1 ;;
     *SUM*) echo "${SIZE:-1000}" ;;
-    *"IN ("*) echo 4 ;;
+    *"IN ("*"COUNT(*)"* | *"COUNT(*)"*"IN ("*) echo 4 ;;
     *"table_schema = 'stackroll"*) echo "${RESTORED:-2}" ;;
     *"table_schema ="*) echo 2 ;;
-    DROP*) echo "$query" >>"$HOME/statements" ;;
-    *) cat >>"$HOME/restored" ;;
+    *) echo "$query" >>"$HOME/statements" ;;
 esac
+true
 """
 DUMPER = """#!/bin/sh
 echo "$*" >"$HOME/arguments"
@@ -46,7 +59,8 @@ END = "-- Dump completed on 2026-11-22 23:49:11\n"
 class Server:
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.path = root / "dumps" / "nova.sql.gz"
+        self.folder = root / "dumps"
+        self.path = self.folder / "nova.sql.gz"
         self.content(DUMP.format(position="") + END)
         for name, text in (("mariadb", CLIENT), ("mariadb-dump", DUMPER)):
             (root / name).write_text(text)
@@ -55,14 +69,28 @@ class Server:
     def content(self, text: str) -> None:
         (self.root / "dump.sql").write_text(text)
 
-    def dump(self, *databases: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    def dump(self, *databases: str, path: str = "nova", **environment: str) -> "subprocess.CompletedProcess[str]":
+        script = ADAPTER.dump(databases or ("nova_api", "nova"), f"{self.folder}/{path}.sql.gz")
+        return self.sh(script, **environment)
+
+    def sh(self, script: str, **environment: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            ["/bin/sh", "-c", ADAPTER.dump(databases or ("nova_api", "nova"), str(self.path))],
+            ["/bin/sh", "-c", script],
             env={"PATH": f"{self.root}:{os.environ['PATH']}", "HOME": str(self.root), **environment},
             capture_output=True,
             text=True,
             check=False,
         )
+
+    @property
+    def statements(self) -> list[str]:
+        """What was written, each statement by its first line."""
+        file = self.root / "statements"
+        lines = file.read_text().splitlines() if file.exists() else []
+        return [line for line in lines if not line.startswith(" ")]
+
+    def note(self, name: str, text: str) -> None:
+        (self.root / name).write_text(text)
 
 
 @pytest.fixture
@@ -89,8 +117,7 @@ def test_the_test_restore_names_no_live_schema(server: Server) -> None:
     assert len(named) == 4
     assert all("`stackroll_restore_test_nova" in line for line in named)
     assert "INSERT INTO `services` VALUES ('USE `nova`;\\nCREATE DATABASE `nova`');" in restored
-    dropped = (server.root / "statements").read_text().splitlines()
-    assert set(dropped) == {
+    assert set(server.statements) - {"load"} == {
         "DROP DATABASE IF EXISTS `stackroll_restore_test_nova`",
         "DROP DATABASE IF EXISTS `stackroll_restore_test_nova_api`",
     }
@@ -177,3 +204,160 @@ def test_what_the_records_were(output: str, result: tuple[int, int | None]) -> N
 def test_names_in_sql_are_checked(host: str) -> None:
     with pytest.raises(ValueError, match="no name of a host"):
         ADAPTER.record_versions(host, ["nova-compute"], 72)
+
+
+SERVICES = {"nova": ("nova_api", "nova")}
+WEB = "thing\tserver\tuuid-1\tweb\n"
+
+
+def test_a_dump_keeps_what_it_holds_beside_it(server: Server) -> None:
+    server.note("things", WEB)
+    dump = ADAPTER.parse_dump(server.dump().stdout)
+    assert (server.folder / "nova.counts").read_text().splitlines() == [
+        "rows\tnova\tinstances\t3",
+        "rows\tnova\tservices\t3",
+        "rows\tnova_api\tinstances\t3",
+        "rows\tnova_api\tservices\t3",
+        WEB.strip(),
+    ]
+    assert f"sha256={dump.sha256}\n" in (server.folder / "nova.manifest").read_text()
+    assert dump.taken.startswith("20")
+    assert dump.taken.endswith("Z")
+
+
+def test_the_latest_whole_dump_counts(server: Server) -> None:
+    for name in ("nova", "nova-2", "nova-10", "nova-11"):
+        assert server.dump(path=name).returncode == 0
+    (server.folder / "nova-11.sql.gz").write_bytes(b"something else")
+    (server.folder / "nova-12.sql.gz").write_bytes(b"no manifest: its try died")
+    found = ADAPTER.parse_found(server.sh(ADAPTER.find(str(server.folder), {**SERVICES, "glance": ("glance",)})).stdout)
+    assert found["nova"].dump is not None
+    assert found["nova"].dump.path == str(server.folder / "nova-10.sql.gz")
+    assert found["nova"].damaged == (str(server.folder / "nova-11.sql.gz"),)
+    assert (found["glance"].dump, found["glance"].damaged) == (None, ())
+
+
+def test_losses_are_what_the_dump_has_not(server: Server) -> None:
+    server.note("things", WEB + "thing\tserver\tuuid-2\told\n")
+    server.dump()
+    server.note("things", WEB + "".join(f"thing\tserver\tnew-{n}\tnew{n}\n" for n in range(30)))
+    server.note("count-instances", "32\n")
+    losses = ADAPTER.parse_losses(server.sh(ADAPTER.losses(str(server.folder), SERVICES)).stdout)
+    assert losses.made == {"server": 30}
+    assert len(losses.made_names["server"]) == 20
+    assert losses.gone == {"server": 1}
+    assert losses.gone_names == {"server": ("old",)}
+    assert losses.rows == {"nova.instances": (3, 32), "nova_api.instances": (3, 32)}
+    assert server.statements.count("load") == 1
+
+
+def test_nothing_is_lost_when_nothing_was_made(server: Server) -> None:
+    server.note("things", WEB)
+    server.dump()
+    assert ADAPTER.parse_losses(server.sh(ADAPTER.losses(str(server.folder), SERVICES)).stdout).nothing
+
+
+def test_losses_need_a_whole_dump(server: Server) -> None:
+    done = server.sh(ADAPTER.losses(str(server.folder), SERVICES))
+    assert (done.returncode, done.stderr) == (66, f"no whole dump of nova in {server.folder}\n")
+
+
+def restore(server: Server) -> "subprocess.CompletedProcess[str]":
+    return server.sh(ADAPTER.restore(str(server.folder), SERVICES, "up"))
+
+
+def test_a_restore_keeps_what_was_and_where_guests_are(server: Server) -> None:
+    server.dump()
+    (server.root / "statements").unlink()
+    done = restore(server)
+    assert (done.returncode, done.stderr) == (0, "")
+    restored = ADAPTER.parse_restored(done.stdout)
+    assert restored.dumps == {"nova": str(server.path)}
+    assert restored.counts == {"moved": 1, "changed": 0, "lost": 1, "back": 0, "unheld": 0}
+    assert Path(restored.lists).read_text().startswith("moved\tuuid-1\tweb\tcmp1\tcmp2\n")
+    assert len(list(server.folder.glob(Path(restored.before).name))) == 1
+    said = [line.split(" (")[0].split(" SET")[0] for line in server.statements]
+    assert said == [
+        "DROP DATABASE IF EXISTS stackroll_restore_notes; CREATE DATABASE stackroll_restore_notes",
+        "CREATE TABLE stackroll_restore_notes.guests",
+        "CREATE TABLE stackroll_restore_notes.held AS",
+        said[3],
+        "DROP DATABASE IF EXISTS `nova_api`",
+        "DROP DATABASE IF EXISTS `nova`",
+        "load",
+        "UPDATE nova.instances i JOIN stackroll_restore_notes.guests g ON g.uuid = i.uuid",
+        "DROP DATABASE stackroll_restore_notes",
+    ]
+    assert said[3].startswith("CREATE TABLE stackroll_restore_notes.origin AS SELECT 'up' AS upgrade")
+
+
+def test_a_restore_that_broke_off_goes_on_with_what_its_first_try_noted(server: Server) -> None:
+    server.dump()
+    (server.root / "statements").unlink()
+    server.note("begun", "20261123T030000Z\n")
+    done = restore(server)
+    assert done.returncode == 0
+    assert ADAPTER.parse_restored(done.stdout).before == f"{server.folder}/before-restore-20261123T030000Z-*.sql.gz"
+    assert not any("CREATE" in statement for statement in server.statements)
+    assert list(server.folder.glob("before-restore-*")) == []
+
+
+@pytest.mark.parametrize("reason", ["connected", "damaged", "other schema"])
+def test_a_restore_that_must_not_begin_changes_nothing(server: Server, reason: str) -> None:
+    server.dump()
+    (server.root / "statements").unlink()
+    (server.root / "restored").unlink()
+    services: dict[str, tuple[str, ...]] = dict(SERVICES)
+    if reason == "connected":
+        server.note("connected", "2 of openstack from 10.0.0.1 to nova\n")
+    elif reason == "damaged":
+        server.path.write_bytes(server.path.read_bytes()[:-1])
+    else:
+        services = {"nova": ("nova_api", "nova", "nova_cell1")}
+    done = server.sh(ADAPTER.restore(str(server.folder), services, "up"))
+    wanted = {
+        "connected": (75, "still connected, and nothing was changed:\n2 of openstack from 10.0.0.1 to nova\n"),
+        "damaged": (66, f"damaged={server.path}\nno whole dump of nova in {server.folder}\n"),
+        "other schema": (66, f"no schema nova_cell1 in {server.path}\n"),
+    }
+    assert (done.returncode, done.stderr) == wanted[reason]
+    assert server.statements == []
+    assert not (server.root / "restored").exists()
+
+
+def test_a_restore_that_ends_in_something_else_is_noticed(server: Server) -> None:
+    server.dump()
+    server.note("count-services", "7\n")
+    done = restore(server)
+    assert done.returncode == 74
+    assert "nova is not as it was dumped" in done.stderr
+    assert "< rows\tnova\tservices\t3" in done.stderr
+
+
+def test_old_dumps_of_others_are_forgotten(tmp_path: Path) -> None:
+    baselines = tmp_path / "baselines"
+    baselines.mkdir()
+    for upgrade, age in (("own", 100), ("old", 100), ("young", 10), ("strange", 100), ("never-dumped", 100)):
+        (baselines / f"{upgrade}.json").write_text("{}")
+        os.utime(baselines / f"{upgrade}.json", (time.time() - age,) * 2)
+        folder = tmp_path / upgrade / "dumps"
+        if upgrade != "never-dumped":
+            folder.mkdir(parents=True)
+        for name in ("nova.sql.gz", "nova.counts", "nova.manifest"):
+            if folder.exists():
+                (folder / name).touch()
+                os.utime(folder / name, (time.time() - age,) * 2)
+    (tmp_path / "strange" / "dumps" / "mine.txt").touch()
+    os.utime(tmp_path / "strange" / "dumps" / "mine.txt", (0, 0))
+    script = ADAPTER.forget(str(tmp_path), str(baselines), "own", 60.0)
+    done = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, ADAPTER.parse_forgotten(done.stdout)) == (0, ("old",))
+    assert f"kept=strange {tmp_path}/strange/dumps/mine.txt\n" in done.stdout
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["baselines", "own", "strange", "young"]
+    assert sorted(path.stem for path in baselines.iterdir()) == ["own", "strange", "young"]
+
+
+@pytest.mark.parametrize("upgrade", ["it's", "a b", ""])
+def test_names_of_upgrades_are_checked(upgrade: str) -> None:
+    with pytest.raises(ValueError, match="no name"):
+        ADAPTER.restore("/dumps", SERVICES, upgrade)
