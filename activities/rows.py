@@ -38,6 +38,9 @@ _DELETED = {
     "nova": (
         "SELECT uuid AS id FROM nova.instances WHERE deleted <> 0",
         "SELECT uuid AS id FROM nova_cell0.instances WHERE deleted <> 0",
+        # Where `nova-manage db archive_deleted_rows` puts them.
+        "SELECT uuid AS id FROM nova.shadow_instances",
+        "SELECT uuid AS id FROM nova_cell0.shadow_instances",
     ),
     "glance": ("SELECT id FROM glance.images WHERE deleted <> 0",),
 }

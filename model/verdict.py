@@ -200,7 +200,10 @@ class _Judge:
 
     def _guest_concern(self, difference: Difference) -> Concern:
         if difference.kind is Kind.REMOVED:
-            return self._gone(difference.path[0])
+            id_ = difference.path[0]
+            # Who deletes a server before it is on a host leaves no row that would say so.
+            unbuilt = self._before.places.get(id_) is None and self._before.guests[id_].busy
+            return Concern.USERS if unbuilt else self._gone(id_)
         broken = difference.path[1:] == ("status",) and difference.after == "ERROR"
         return Concern.SYSTEM if broken else Concern.USERS
 

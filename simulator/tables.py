@@ -29,6 +29,9 @@ _TABLES = {
         "endpoint (id, interface, service_id, url, enabled INT, region_id)",
     ),
     "glance": ("images (id, name, status, size INT, checksum, visibility, owner, deleted INT)",),
+    # Nothing is ever archived here.
+    "nova": ("shadow_instances (uuid)",),
+    "nova_cell0": ("shadow_instances (uuid)",),
     "placement": (
         "resource_providers (id INT, uuid, name, root_provider_id INT)",
         "resource_classes (id INT, name)",

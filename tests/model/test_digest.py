@@ -272,6 +272,11 @@ def test_a_guest_that_is_gone_is_lost_unless_somebody_deleted_it() -> None:
     assert judge(make(), without_guest()).summary == "equal to before; 1 server deleted since"
 
 
+def test_a_guest_that_was_deleted_before_it_was_built() -> None:
+    before = make(guests={**make().guests, "n1": guest("new", "BUILD", task_state="scheduling")})
+    assert judge(before, make(), deleted=()).summary == "equal to before; 1 server deleted since"
+
+
 def test_an_image_that_is_gone_or_has_other_content() -> None:
     assert problems(make(images={}), deleted={"i1"}) == []
     assert problems(make(images={}), deleted=())[0].startswith("images tiny (i1): is gone")
