@@ -20,7 +20,7 @@ from model.rollback import changed_anything, committed, effective, mark_undone, 
 from model.status import StepState, StepStatus
 from workflows.names import CLOUD_KEY, MAKE_ROLLBACK_PLAN, READ_UPGRADE, child_id
 from workflows.restore_plan import make_restore_plan
-from workflows.rollback_plan import make_rollback_plan
+from workflows.rollback_plan import VERIFY, make_rollback_plan
 
 _AT_ONCE = 16
 _ENDED = (StepState.DONE, StepState.SKIPPED)
@@ -56,6 +56,7 @@ class Past:
         self._client = client
         self._upgrade = upgrade
         self._room = asyncio.Semaphore(_AT_ONCE)
+        self._proven = False
 
     async def read(self) -> PastUpgrade:
         """Return what was done, and the way back or why there is none."""
@@ -78,7 +79,7 @@ class Past:
         past = PastUpgrade(request=record.request, plan=plan, steps=tuple(mine.values()))
         if committed(plan, mine):
             return past.model_copy(update={"back": make_restore_plan(plan, inventory), "restore": True})
-        if not changed_anything(plan, (mine[id_] for id_ in happened)):
+        if not changed_anything(plan, mine.values()) or (self._proven and not _undoable(plan, happened)):
             return past.model_copy(update={"refusal": f"{self._upgrade} has left nothing to take back"})
         return past.model_copy(update={"back": make_rollback_plan(plan, inventory, happened)})
 
@@ -106,12 +107,15 @@ class Past:
     async def _steps(self, record: RunRecord) -> dict[str, StepStatus]:
         """Return the state of every step, by the upgrade, its children, and the rollbacks since."""
         states = await self._with_children(self._upgrade, record)
+        self._proven = _is_done(states, VERIFY)
         done = _taken_back(record, states)
         if record.plan is not None:
             async for run in self._runs("Rollback", record.plan.cloud):
                 other = await self._record(run.id, run.run_id)
                 if other.upgrade == self._upgrade and other.back is not None:
-                    done |= _taken_back(other, await self._with_children(run.id, other))
+                    others = await self._with_children(run.id, other)
+                    done |= _taken_back(other, others)
+                    self._proven |= _is_done(others, VERIFY)
         return mark_undone(states, done)
 
     async def _with_children(self, id_: str, record: RunRecord) -> dict[str, StepStatus]:
@@ -166,6 +170,14 @@ def _taken_back(record: RunRecord, states: dict[str, StepStatus]) -> set[str]:
     done = {status.id for status in steps if status.state is StepState.DONE}
     back = record.back.steps if record.back is not None else ()
     return {step.of for step in back if step.of is not None and step.id in done}
+
+
+def _is_done(states: dict[str, StepStatus], step: str) -> bool:
+    return step in states and states[step].state is StepState.DONE
+
+
+def _undoable(plan: Plan, steps: Iterable[str]) -> list[str]:
+    return [id_ for id_ in steps if plan.by_id[id_].undo is not None]
 
 
 def _refused(reason: str) -> PastUpgrade:
