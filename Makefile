@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 
-.PHONY: setup lint format unit test test-all demo bench lock clean
+.PHONY: setup lint format unit test test-all chaos death demo bench lock clean
 
 setup: $(VENV)/.installed
 
@@ -32,6 +32,16 @@ test: setup
 # Everything there is.
 test-all: setup
 	$(BIN)/pytest
+
+# Every step with every fault, and 200 upgrades whose worker or server dies; on the simulator, some hours. Beforehand:
+# `make chaos ARGS="--list"`. One case again: `make chaos CASE=5d0f3c48`.
+chaos: setup
+	$(BIN)/python -m tests.chaos.matrix $(if $(CASE),--case $(CASE)) $(ARGS)
+	$(if $(CASE)$(ARGS),,$(MAKE) death)
+
+RUNS ?= 200
+death: setup
+	$(BIN)/python -m tests.chaos.death --runs $(RUNS)
 
 # A real cloud on this machine, upgraded under Temporal, with guests running on it.
 demo: setup

@@ -9,6 +9,7 @@ each with a Temporal server and several simulated clouds. What failed is written
 import argparse
 import asyncio
 import json
+import math
 import random
 import sys
 import time
@@ -27,8 +28,9 @@ CHUNK = 48
 class Matrix:
     """Runs cases in several processes, and counts."""
 
-    def __init__(self, jobs: int, at_once: int, folder: Path) -> None:
-        self._jobs, self._at_once, self._folder = jobs, at_once, folder
+    def __init__(self, jobs: int, at_once: int, folder: Path, *, until: float = math.inf) -> None:
+        """``until``: no case is begun after this moment of the monotonic clock."""
+        self._jobs, self._at_once, self._folder, self._until = jobs, at_once, folder, until
         self.results: list[dict[str, Any]] = []
         self._total = 0
 
@@ -47,10 +49,19 @@ class Matrix:
             await self._chunk(number, chunks.get_nowait())
 
     async def _chunk(self, number: int, cases: list[Case]) -> None:
-        words = (sys.executable, "-m", "tests.chaos.shard", "--number", str(number), "--at-once", str(self._at_once))
+        options = ("--number", str(number), "--at-once", str(self._at_once), "--until", str(self._until))
+        words = (sys.executable, "-m", "tests.chaos.shard", *options)
         process = await asyncio.create_subprocess_exec(
             *words, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=2**20
         )
+        try:
+            await self._talk(process, cases)
+        finally:
+            if process.returncode is None:
+                process.terminate()
+                await process.wait()
+
+    async def _talk(self, process: asyncio.subprocess.Process, cases: list[Case]) -> None:
         if process.stdin is None or process.stdout is None:
             raise AssertionError("no pipes to the process that runs cases")
         asked = json.dumps([case.dump() for case in cases])
@@ -62,7 +73,9 @@ class Matrix:
             if line.startswith(b"{"):
                 result = json.loads(line)
                 self._take(open_.pop(result["id"]), result)
-        await process.wait()
+        status = await process.wait()
+        if status == 0 and time.monotonic() > self._until:
+            return
         for case in open_.values():
             gone = {"id": case.id, "state": "none", "happened": False, "seconds": 0.0, "notes": []}
             self._take(case, {**gone, "problems": [f"its process ended with status {process.returncode}"]})
@@ -104,8 +117,13 @@ def chosen(cases: list[Case], arguments: argparse.Namespace) -> list[Case]:
         return [case for case in cases if case.id in arguments.case]
     if arguments.grep:
         cases = [case for case in cases if arguments.grep in case.text]
-    shuffled = random.Random(arguments.seed).sample(cases, len(cases))
-    return shuffled if arguments.sample is None else shuffled[: arguments.sample]
+    drawn = draw(cases, arguments.seed)
+    return drawn if arguments.sample is None else drawn[: arguments.sample]
+
+
+def draw(cases: list[Case], seed: int) -> list[Case]:
+    """Return the cases in an order that the seed decides."""
+    return random.Random(seed).sample(cases, len(cases))
 
 
 def main() -> int:

@@ -63,7 +63,7 @@ async def placing_worker(client: Client) -> AsyncIterator[tuple[str, Placing, Ho
         max_cached_workflows=500,
         # Otherwise it reads every module's source to make one.
         build_id="chaos",
-        # The sandbox looks for what is not deterministic; other tests have it, and here it would cost most of the time.
+        # As in the worker's own process.
         workflow_runner=UnsandboxedWorkflowRunner(),
         max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
     )

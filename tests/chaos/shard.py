@@ -9,17 +9,21 @@ import argparse
 import asyncio
 import contextlib
 import json
+import math
+import signal
 import sys
+import time
 import traceback
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
 
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
 from tests.chaos.cases import Case, make_cases
 from tests.chaos.place import placing_worker
 from tests.chaos.recorder import record_run
 from tests.chaos.trial import Bench, Outcome, Trial, chaos_cloud
+from workers.codec import data_converter
 from workers.dev import SEARCH_ATTRIBUTES, temporal_binary
 
 # Each process has networks of its own, each cloud one of them.
@@ -34,7 +38,7 @@ async def bench() -> AsyncIterator[Bench]:
     extra += ["--log-level", "error"]
     async with (
         await WorkflowEnvironment.start_local(
-            data_converter=pydantic_data_converter,
+            data_converter=data_converter,
             dev_server_existing_path=temporal_binary(),
             dev_server_extra_args=extra,
         ) as environment,
@@ -55,18 +59,20 @@ async def gather_cases() -> list[Case]:
     return cases
 
 
-async def run_cases(cases: list[Case], number: int, at_once: int) -> None:
-    """Run the cases, some at a time."""
+async def run_cases(cases: list[Case], number: int, at_once: int, until: float = math.inf) -> None:
+    """Run the cases, some at a time; none is begun after the moment ``until``."""
     networks: asyncio.Queue[str] = asyncio.Queue()
     for place in range(NETWORKS):
         networks.put_nowait(f"127.{FIRST_NETWORK + number * NETWORKS + place}")
     room = asyncio.Semaphore(at_once)
     async with bench() as ready:
-        await asyncio.gather(*(_one(ready, case, networks, room) for case in cases))
+        await asyncio.gather(*(_one(ready, case, networks, room, until) for case in cases))
 
 
-async def _one(ready: Bench, case: Case, networks: asyncio.Queue[str], room: asyncio.Semaphore) -> None:
+async def _one(ready: Bench, case: Case, networks: asyncio.Queue[str], room: asyncio.Semaphore, until: float) -> None:
     async with room:
+        if time.monotonic() > until:
+            return
         network = networks.get_nowait()
         try:
             async with chaos_cloud(network) as sim:
@@ -82,9 +88,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--number", type=int, required=True)
     parser.add_argument("--at-once", type=int, required=True)
+    parser.add_argument("--until", type=float, default=math.inf)
     arguments = parser.parse_args()
     cases = [Case.load(content) for content in json.loads(sys.stdin.readline())]
-    asyncio.run(run_cases(cases, arguments.number, arguments.at_once))
+    asyncio.run(_until_told(run_cases(cases, arguments.number, arguments.at_once, arguments.until)))
+
+
+async def _until_told(work: Coroutine[Any, Any, None]) -> None:
+    """Do the work; SIGTERM ends it in order, the Temporal server included."""
+    task = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
 
 
 if __name__ == "__main__":
