@@ -13,6 +13,7 @@ import contextlib
 import random
 import re
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -288,6 +289,8 @@ def main() -> int:
     parser.add_argument("--at-once", type=int, default=8)
     parser.add_argument("--seed", type=int, default=int(time.time()) % 1_000_000)
     arguments = parser.parse_args()
+    # As Ctrl-C does: what was started is ended.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     begun = time.monotonic()
     print(f"{arguments.runs} runs, seed {arguments.seed}", flush=True)
     done = asyncio.run(die(arguments.runs, arguments.at_once, arguments.seed))

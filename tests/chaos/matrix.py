@@ -11,6 +11,7 @@ import asyncio
 import json
 import math
 import random
+import signal
 import sys
 import time
 from collections import Counter
@@ -138,6 +139,8 @@ def main() -> int:
     parser.add_argument("--list", action="store_true", help="only print the cases")
     parser.add_argument("--failures", type=Path, default=Path("chaos-failures"))
     arguments = parser.parse_args()
+    # As Ctrl-C does: what was started is ended.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     begun = time.monotonic()
     cases = asyncio.run(gather_cases())
     steps = len({case.place for case in cases})
