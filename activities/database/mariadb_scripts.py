@@ -50,12 +50,15 @@ sorted() { LC_ALL=C sort -o "$1" "$1"; }
 # Options: one consistent snapshot without locks, everything that a schema consists of, and bytes that survive.
 # The end marker is how mariadb-dump says that it came to its end; a pipe's exit status would be gzip's.
 WRITE = r"""dumper=$(command -v mariadb-dump || command -v mysqldump)
+measure() {
+    size=$(sql "SELECT COALESCE(SUM(data_length + index_length), 0) DIV 1 FROM information_schema.tables
+        WHERE table_schema IN ($(listed "$@"))")
+}
 # Writes a dump to the first argument, of the schemas that follow.
 write() {
     file=$1; shift
     live=$(sql "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema IN ($(listed "$@"))")
-    size=$(sql "SELECT COALESCE(SUM(data_length + index_length), 0) DIV 1 FROM information_schema.tables
-        WHERE table_schema IN ($(listed "$@"))")
+    measure "$@"
     mkdir -p "${file%/*}"
     free=$(df -Pk "${file%/*}" | awk 'NR == 2 { print $4 }')
     [ "$free" -gt $((size / 1024)) ] || fail 28 "$size bytes to dump, and only $free kB free for it"
@@ -89,7 +92,9 @@ taken=$(date -u +%Y-%m-%dT%H:%M:%SZ)
 base=${path%.sql.gz}
 rm -f "$base.manifest"
 mkdir -p "${base%/*}"
-tally '' $names >"$base.counts"
+# What is too big to be restored is counted in the server, a moment before the dump's own.
+measure $names
+[ "$size" -le "$limit" ] || tally '' $names >"$base.counts"
 write "$path.new" $names
 restored=0
 if [ "$size" -le "$limit" ]; then
@@ -111,7 +116,6 @@ if [ "$size" -le "$limit" ]; then
         old=$(sql "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = '$name'")
         [ "$new" = "$old" ] || fail 74 "$name restored with $new of $old tables"
     done
-    # What was counted in the server may have changed before the dump's own moment; this has not.
     tally "$scratch" $names >"$base.counts"
     clean
     trap - EXIT

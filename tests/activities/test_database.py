@@ -156,6 +156,8 @@ def test_a_restore_that_loses_tables_is_refused(server: Server) -> None:
 def test_a_big_database_is_not_restored(server: Server) -> None:
     done = server.dump(SIZE=str(1 << 30))
     assert ADAPTER.parse_dump(done.stdout).restored is False
+    assert "rows\tnova\tservices\t3" in (server.folder / "nova.counts").read_text()
+    assert restore(server).returncode == 0
 
 
 def test_the_position_in_the_binary_log_is_kept(server: Server) -> None:
