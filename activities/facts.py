@@ -20,8 +20,8 @@ from activities.running import parse_units, units_command
 from activities.ssh import Hosts
 from model.components import components_on
 from model.inventory import Inventory
-from model.nova import Guest, ServiceRow
-from model.preflight import judge_allocations, judge_clocks, judge_migrations
+from model.nova import Guest, ServiceRow, is_settled
+from model.preflight import is_plain, judge_allocations, judge_clocks, judge_migrations
 from model.spec import UpgradeRequest
 from model.work import Capacity, Facts, Finding, HostFacts, ServiceRecord
 
@@ -75,7 +75,7 @@ async def read_facts(hosts: Hosts, request: UpgradeRequest) -> Facts:
     findings += judge_clocks({name: reading.clock - reading.asked for name, reading in readings.items()})
     return Facts(
         hosts={name: reading.facts for name, reading in readings.items()},
-        guests=tuple(guest.facts for guest in cloud.guests),
+        guests=tuple(guest.facts for guest in cloud.guests if not is_plain(guest)),
         services=tuple(ServiceRecord.model_validate(_record(row)) for row in cloud.services),
         capacity=cloud.capacity,
         findings=_merged(findings, list(inventory.hosts)),
@@ -198,7 +198,14 @@ async def _orphans(
     )
     guests = await _collect(openstack.guests(inventory), "nova", findings, ())
     migrations = await _collect(openstack.migrations(inventory), "nova", findings, ())
-    found = [judge_allocations(host, held[n], guests, migrations) for n, host in enumerate(providers)]
+    # A fleet has thousands of guests, of which few can hold room on a given host.
+    here: dict[str, list[Guest]] = {host: [] for host in providers}
+    anywhere = [guest for guest in guests if guest.host is None or not is_settled(guest)]
+    for guest in guests:
+        if guest.host in here:
+            here[guest.host].append(guest)
+    moves = [migration for migration in migrations if migration.unfinished]
+    found = [judge_allocations(host, held[n], (*here[host], *anywhere), moves) for n, host in enumerate(providers)]
     return [finding for several in found for finding in several]
 
 

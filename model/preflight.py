@@ -159,6 +159,11 @@ def _service(row: ServiceRecord, computes: set[str]) -> Iterable[Finding]:
         )
 
 
+def is_plain(guest: GuestFacts) -> bool:
+    """Tell whether nothing speaks against draining a guest's host, as far as the guest alone is concerned."""
+    return is_settled(guest) and find_obstacle(guest) is None
+
+
 def _guests(facts: Facts, request: UpgradeRequest) -> Iterable[Finding]:
     """Guests that cannot be moved live keep their host from being drained."""
     computes = set(request.compute_hosts)

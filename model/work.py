@@ -101,7 +101,10 @@ class Finding(Record):
 
 
 class Facts(Record):
-    """What was read of the cloud before planning."""
+    """What was read of the cloud before planning.
+
+    ``guests`` are those that something may have to be said of; a fleet has ten thousand plain ones.
+    """
 
     hosts: dict[str, HostFacts]
     guests: tuple[GuestFacts, ...] = ()

@@ -44,10 +44,16 @@ async def test_a_good_cloud_is_read_without_findings(world: World) -> None:
     assert facts.findings == ()
     assert facts.hosts["cmp1"].running == {"nova-compute": "33.0.1"}
     assert facts.hosts["cmp1"].boot_id == "boot-cmp1"
-    assert [guest.name for guest in facts.guests] == ["a"]
     assert {row.host for row in facts.services} == {"cmp1", "cmp2"}
     assert facts.capacity["cmp1"].used == {"VCPU": 1.0}
     assert Facts.model_validate_json(facts.model_dump_json()) == facts
+
+
+async def test_of_the_guests_only_those_are_kept_that_preflight_may_speak_of(world: World) -> None:
+    world.cloud.boot("plain")
+    world.cloud.boot("off", status="SHUTOFF")
+    facts = await world.read()
+    assert [guest.name for guest in facts.guests] == ["off"]
 
 
 async def test_every_host_that_cannot_be_read_is_told_and_the_others_are_read(world: World) -> None:
