@@ -24,6 +24,8 @@ SESSIONS_PER_CONNECTION = 8
 # Beyond this many, the connection that has been idle longest makes room: fleets are bigger than a process's files.
 MAX_HANDSHAKES = 32
 MAX_CONNECTIONS = 256
+# Before all others that the library knows: a third less work for each command than its own first choice.
+_CIPHERS = "^aes128-gcm@openssh.com,aes256-gcm@openssh.com"
 
 
 @dataclass(frozen=True)
@@ -182,6 +184,7 @@ class Hosts:
                 agent_path=None,
                 config=None,
                 preferred_auth="publickey",
+                encryption_algs=_CIPHERS,
                 connect_timeout=self._connect_timeout,
                 login_timeout=self._connect_timeout,
                 keepalive_interval=KEEPALIVE_INTERVAL,
