@@ -87,6 +87,12 @@ class Shell:
 
     def _meaning(self, host: Host, command: str, given: str) -> tuple[str, Callable[[], Answer]]:
         """Return a command's canonical name, and what it does."""
+        # First: parts of these scripts look like something else.
+        if part := self._readings.parse(command):
+            return f"{part.intent}:{part.values['service']}", lambda: self._inspect(host, part)
+        return self._other_meaning(host, command, given)
+
+    def _other_meaning(self, host: Host, command: str, given: str) -> tuple[str, Callable[[], Answer]]:
         if "/proc/sys/kernel/random/boot_id" in command:
             return "facts", lambda: self._facts(host, command)
         if _UNITS.search(command):
@@ -115,8 +121,6 @@ class Shell:
         return None
 
     def _plain_meaning(self, host: Host, command: str) -> tuple[str, Callable[[], Answer]]:
-        if part := self._readings.parse(command):
-            return f"{part.intent}:{part.values['service']}", lambda: self._inspect(host, part)
         if found := _JOURNAL.search(command):
             unit, lines = found["unit"], int(found["lines"])
             return "journal", lambda: _journal(host, unit, lines)

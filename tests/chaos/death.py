@@ -53,6 +53,8 @@ ASK_WITHIN = timedelta(seconds=12)
 SETTLED_WITHIN = 20.0
 # Of the runs, so many are aborted; at a moment when this part of the steps before the commit point has passed.
 ABORTED = 0.35
+# Seconds before a death: on somebody's way back, which is short, and otherwise.
+HASTY, PAUSES = (0.2, 6.0), (4.0, 20.0)
 ABORT_BETWEEN = (0.1, 0.85)
 _KEY = re.compile(r"^Started stackroll (?P<what>.+/(?:do|undo)/(?:.+/)?)(?P<try>\d+)/(?P<part>[^/]+)$")
 
@@ -79,10 +81,10 @@ class Going:
 
     @property
     def wants(self) -> bool:
-        """Whether it still waits for its death: an aborted one for a death on its way back."""
-        if self.ended or self.state is None:
-            return False
-        return not any("rolling_back" in hit for hit in self.hits) if self.abort_at is not None else not self.hits
+        """Whether its death is due: that of an aborted one on its way back."""
+        if self.abort_at is not None:
+            return self.state is RunState.ROLLING_BACK and not any("rolling_back" in hit for hit in self.hits)
+        return self.state is RunState.RUNNING and not self.hits
 
 
 class Batch:
@@ -114,7 +116,7 @@ class Batch:
                 await asyncio.sleep(0.5)
                 continue
             hasty = any(run.wants and run.state is RunState.ROLLING_BACK for run in self.runs)
-            await asyncio.sleep(self._random.uniform(0.2, 5.0) if hasty else self._random.uniform(4.0, 15.0))
+            await asyncio.sleep(self._random.uniform(*(HASTY if hasty else PAUSES)))
             kind = self._random.choice(list(KINDS))
             self.kills.append(kind)
             for run in self.runs:

@@ -231,13 +231,20 @@ async def _asked(handle: WorkflowHandle[Any, Any], query: str, kind: type[_Answe
     for left in range(5, -1, -1):
         try:
             answer: _Answer = await handle.query(query, result_type=kind)
-        except RPCError:
+        except RPCError as error:
             if not left:
-                raise
-            await asyncio.sleep(1.0)
+                raise AssertionError(f"{query}: {error}; {await _defects(handle)}") from error
+            await asyncio.sleep(1.5)
         else:
             return answer
     raise AssertionError("unreachable: the loop returns or raises")
+
+
+async def _defects(handle: WorkflowHandle[Any, Any]) -> str:
+    """Say which of a run's workflow tasks have failed: a defect of its code, or of what it has run on."""
+    history = await handle.fetch_history()
+    failed = [event.workflow_task_failed_event_attributes for event in history.events]
+    return "; ".join(f"{one.failure.message} {one.failure.stack_trace}" for one in failed if one.failure.message)
 
 
 def _changed_nothing(status: UpgradeStatus) -> bool:

@@ -1,5 +1,6 @@
 """Hosts by the activities' own eyes: readings, jobs, the balancer, over real SSH."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,16 @@ from activities.errors import OutcomeUnknown, StepFailed, Unreachable
 from activities.facts import read_facts
 from activities.front import Front
 from activities.jobs import JobResult, run_job
+from activities.objects import known_objects, parse_rewritten, rewrite_script
 from activities.packaging import packaging_of
 from activities.running import read_units
 from activities.ssh import Hosts
 from activities.units import units_of
 from model.inventory import Inventory
 from model.preflight import judge
+from simulator.faults import Gone
 from simulator.server import Simulation
+from tests.chaos.user import User
 from tests.simulator.conftest import faults_of, request_of, sim_cloud
 
 
@@ -49,7 +53,7 @@ async def test_a_new_cloud_is_ready(sim: Simulation, hosts: Hosts) -> None:
     facts = await read_facts(hosts, request)
     assert (*facts.findings, *judge(facts, request)) == ()
     assert facts.hosts["cmp1"].running == {"nova-compute": "33.0.1"}
-    assert len(facts.guests) == 4
+    assert facts.guests == (), "nothing has to be said of plain guests"
     assert {row.state for row in facts.services} == {"up"}
     assert facts.capacity["cmp1"].used["VCPU"] == 2
 
@@ -194,4 +198,86 @@ async def test_many_hosts_are_read_at_once(tmp_path: Path, hosts: Hosts) -> None
         request = request_of(sim)
         facts = await read_facts(hosts, request)
         assert (*facts.findings, *judge(facts, request)) == ()
-        assert (len(facts.hosts), len(facts.guests)) == (54, 500)
+        held = sum(room.used["VCPU"] for room in facts.capacity.values())
+        assert (len(facts.hosts), held) == (54, 500)
+
+
+async def test_a_host_that_answers_nothing_and_one_that_reboots(
+    sim: Simulation, hosts: Hosts, inventory: Inventory
+) -> None:
+    impatient = Hosts(connect_timeout=0.5)
+    cloud, ctl1 = sim.cloud, sim.cloud.hosts["ctl1"]
+    url = f"http://{ctl1.address}:5000/v3"
+    try:
+        await impatient.run(inventory, "ctl1", "true")
+        cloud.faults.arm(*faults_of({"on": "ctl1", "at": "hostname", "how": "gone", "seconds": None}))
+        with pytest.raises(Unreachable, match="no result"):
+            await impatient.run(inventory, "ctl1", "hostname", timeout=0.5)
+        async with httpx.AsyncClient() as client:
+            with pytest.raises(httpx.ConnectTimeout):
+                await client.get(url, timeout=0.5)
+        fresh = Hosts(connect_timeout=0.5)
+        with pytest.raises(Unreachable, match="no SSH connection"):
+            await fresh.run(inventory, "ctl1", "true")
+        await fresh.close()
+        boot = ctl1.boot_id
+        cloud.faults.mend()
+        async with asyncio.timeout(10):
+            while ctl1.boot_id == boot or not ctl1.up:
+                await asyncio.sleep(0.05)
+        assert (await hosts.run(inventory, "ctl1", "hostname")).stdout == "ctl1\n"
+        assert ctl1.boot_id != boot
+        assert (await hosts.run(inventory, "ctl1", "systemctl reboot")).status == 0
+        boot = ctl1.boot_id
+        async with asyncio.timeout(10):
+            # The last of its units is up when all of them listen.
+            while ctl1.boot_id == boot or not all(unit.running for unit in ctl1.units.values()):
+                await asyncio.sleep(0.05)
+        async with httpx.AsyncClient() as client:
+            assert (await client.get(url)).status_code == 200
+    finally:
+        await impatient.close()
+
+
+async def test_without_the_database_host_no_api_works(sim: Simulation, inventory: Inventory) -> None:
+    infra1, front = sim.cloud.hosts["infra1"], f"http://{sim.spec.vip}:5000/v3/projects"
+    gone = faults_of({"on": "infra1", "at": "true", "how": "gone", "seconds": None, "connections": "refused"})[0]
+    assert isinstance(gone, Gone)
+    lost = asyncio.create_task(sim.cloud.lose(infra1, gone))
+    async with httpx.AsyncClient() as client:
+        async with asyncio.timeout(5):
+            while infra1.up:
+                await asyncio.sleep(0.01)
+        with pytest.raises(httpx.ConnectError):
+            await client.get(front)
+        url = f"http://{sim.cloud.hosts['ctl1'].address}:5000/v3/projects"
+        assert (await client.get(url)).status_code == 500
+        sim.cloud.faults.mend()
+        await lost
+        assert (await client.get(front)).status_code == 401
+
+
+async def test_what_the_new_release_stores_the_old_one_refuses_until_it_is_rewritten(
+    sim: Simulation, hosts: Hosts, inventory: Inventory
+) -> None:
+    cloud, user = sim.cloud, User(sim)
+    for host in ("ctl1", "ctl2"):
+        cloud.hosts[host].put("nova", "34.0.0")
+        cloud.hosts[host].units["nova-api"].version = "34.0.0"
+    cloud.schemas.run("nova", "34.0.0", "nova-manage", "db sync")
+    await user.act()
+    (mine,) = user.guests
+    async with asyncio.timeout(5):
+        while cloud.nova.guests[mine].task_state is not None:
+            await asyncio.sleep(0.02)
+    for host in ("ctl1", "ctl2"):
+        cloud.hosts[host].units["nova-api"].version = "33.0.1"
+    refused = await user.migrate(mine)
+    assert (refused.status_code, "IncompatibleObjectVersion" in refused.text) == (500, True)
+    old = await known_objects(hosts, inventory, "nova", "33.0.1")
+    script = rewrite_script(packaging_of(inventory), "nova", "34.0.0", old.versions)
+    done = await run_job(hosts, inventory, "ctl1", "u/back/do/0/rewrite", script, timeout=60, group="u/back")
+    rewritten = parse_rewritten(done.output_tail)
+    assert rewritten is not None
+    assert (rewritten.rewritten, rewritten.problems) == ({"nova_api.request_specs.spec": 1}, ())
+    assert (await user.migrate(mine)).status_code == 202

@@ -1,0 +1,60 @@
+"""The ways back on a simulated cloud: before the commit point with nothing lost, and behind it with the dumps."""
+
+from pathlib import Path
+
+import pytest
+from temporalio.client import Client
+
+from model.spec import Approval, Approvals, Availability
+from model.status import RunState
+from simulator.nova import image_meta
+from tests.chaos import judge
+from tests.chaos.user import User
+from tests.simulator.conftest import sim_cloud, upgrade
+from tests.workflows.fake_cloud import Run
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.temporal]
+UNWATCHED = Availability(enabled=False)
+OLD = "2026.1"
+
+
+async def test_everything_is_taken_back_and_what_users_made_stays(temporal: Client, tmp_path: Path) -> None:
+    waits = Approvals(plan=Approval.AUTO, commit=Approval.MANUAL)
+    async with (
+        sim_cloud(tmp_path / "sim", compute=2) as sim,
+        upgrade(temporal, sim, availability=UNWATCHED, approvals=waits) as run,
+    ):
+        guests, user = tuple(sim.cloud.nova.guests), User(sim)
+        await run.until(RunState.WAITING)
+        await user.act()
+        (mine,) = user.guests
+        assert sim.cloud.nova.guests[mine].image_meta == image_meta("34.0.0")
+        await run.handle.signal("abort", {"by": "anna", "reason": "too slow", "mode": "rollback"})
+        await run.until(RunState.ROLLED_BACK)
+        assert judge.wholly_at(sim, OLD) == []
+        assert judge.lost(sim, guests, user) == []
+        assert sim.cloud.nova.guests[mine].image_meta == image_meta("33.0.1"), "nova 33 could not read it"
+        assert await judge.not_usable(sim, user) == []
+        assert sim.shell.unknown == []
+
+
+async def test_behind_the_commit_point_the_dumps_are_restored(temporal: Client, tmp_path: Path) -> None:
+    async with (
+        sim_cloud(tmp_path / "sim", compute=2) as sim,
+        upgrade(temporal, sim, availability=UNWATCHED) as run,
+    ):
+        guests, user = tuple(sim.cloud.nova.guests), User(sim)
+        assert (await run.handle.result())["state"] == "completed"
+        await user.act()
+        queue = (await run.handle.describe()).task_queue
+        asked = {"upgrade": run.handle.id, "by": "anna", "reason": "it must be"}
+        back = Run(await temporal.start_workflow("Rollback", asked, id=f"{run.handle.id}/rollback", task_queue=queue))
+        status = await back.until(RunState.WAITING)
+        said = " ".join(event.text for event in status.events)
+        assert "1 server, 1 image and 1 user made since" in said
+        await back.handle.execute_update("approve", {"by": "anna", "gate": "restore"})
+        await back.until(RunState.ROLLED_BACK)
+        assert judge.wholly_at(sim, OLD) == []
+        assert set(sim.cloud.nova.guests) == set(guests), "what was made since is lost, as it was said"
+        assert not {*user.images, *user.users} & {*sim.cloud.tenants.images, *sim.cloud.tenants.users}
+        assert sim.shell.unknown == []
