@@ -3,6 +3,7 @@
 import uuid
 
 from model.components import COMPUTE_UNIT
+from model.nova import AWAITS_CONFIRMATION, LIVE_MIGRATION
 from simulator.clock import Clock
 from simulator.faults import Fault, Faults, GuestError, MigrationError, NeverConverges, Slow
 from simulator.nova import CONDUCTOR, Guest, Migration, Nova
@@ -29,15 +30,48 @@ class Mover:
 
     def accept(self, guest: Guest) -> Migration:
         """Take on a live migration."""
-        source, now = guest.host or "", self._clock.now()
-        move = Migration(len(self._nova.migrations) + 1, guest.id, source, now, updated=now)
-        self._nova.migrations.append(move)
+        move = self._begin(guest, LIVE_MIGRATION)
         guest.status, guest.task_state = "MIGRATING", "migrating"
         request = f"req-{uuid.uuid4()}"
         guest.actions.insert(
             0, {"action": "live-migration", "request_id": request, "message": None, "events": [], "move": move.id}
         )
         return move
+
+    def _begin(self, guest: Guest, kind: str) -> Migration:
+        now = self._clock.now()
+        move = Migration(len(self._nova.migrations) + 1, guest.id, guest.host or "", now, updated=now, kind=kind)
+        self._nova.migrations.append(move)
+        return move
+
+    async def resize(self, guest: Guest) -> None:
+        """Resize a guest onto another host, where it waits for its owner's word; flavours differ only by name."""
+        move = self._begin(guest, "resize")
+        guest.status, guest.task_state = "RESIZE", "resize_prep"
+        try:
+            await self._schedule(guest, move)
+        except Lost:
+            self.stranded.add(guest.id)
+            return
+        except FailedMigrationError as error:
+            self._fail(guest, move, str(error), "error")
+            return
+        await self._clock.sleep(self._durations.build)
+        guest.host, guest.status, guest.task_state = move.target, "VERIFY_RESIZE", None
+        self._set(move, AWAITS_CONFIRMATION)
+
+    def settle(self, guest: Guest, *, confirm: bool) -> bool:
+        """End a resize that waits; tell whether there was one."""
+        waiting = [m for m in self._nova.migrations if m.guest == guest.id and m.status == AWAITS_CONFIRMATION]
+        for move in waiting:
+            held = self._nova.allocations[self._nova.providers[move.source]]
+            resources = held.pop(move.uuid, guest.resources)
+            if not confirm:
+                self._nova.allocations[self._nova.providers[move.target or ""]].pop(guest.id, None)
+                held[guest.id], guest.host = resources, move.source
+            guest.status = "ACTIVE"
+            self._set(move, "confirmed" if confirm else "reverted")
+        return bool(waiting)
 
     async def migrate(self, guest: Guest, move: Migration, fault: Fault | None) -> None:
         """Move a guest to wherever the scheduler wants."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from model.components import COMPUTE_UNIT
 from model.inventory import Role
-from model.nova import ENDED
+from model.nova import ENDED, LIVE_MIGRATION
 from model.releases import RELEASES
 from simulator.clock import Clock
 from simulator.host import Host
@@ -80,6 +80,7 @@ class Migration:
     updated: float = 0.0
     uuid: str = field(default_factory=lambda: str(uuid.uuid4()))
     abort: bool = False
+    kind: str = LIVE_MIGRATION
 
     @property
     def unfinished(self) -> bool:

@@ -91,7 +91,7 @@ def migration_row(cloud: SimCloud, move: Migration) -> dict[str, Any]:
         "id": move.id,
         "uuid": move.uuid,
         "instance_uuid": move.guest,
-        "migration_type": "live-migration",
+        "migration_type": move.kind,
         "status": move.status,
         "source_compute": move.source,
         "source_node": move.source,

@@ -96,6 +96,8 @@ def _about(  # noqa: PLR0911 - a table of routes
 
 def _act(cloud: SimCloud, request: Request, guest: Guest) -> Response:
     action = next(iter(request.json()), "")
+    if action in {"resize", "migrate", "confirmResize", "revertResize"}:
+        return _resize(cloud, request, guest, action)
     if action == "os-migrateLive":
         if not reads(request.code, guest.image_meta):
             return fault(500, "computeFault", _INCOMPATIBLE.format(guest.image_meta))
@@ -113,6 +115,18 @@ def _act(cloud: SimCloud, request: Request, guest: Guest) -> Response:
         guest.status = "SHUTOFF"
     else:
         return fault(400, "badRequest", f"not simulated: action {action}")
+    return Response(202)
+
+
+def _resize(cloud: SimCloud, request: Request, guest: Guest, action: str) -> Response:
+    if action.endswith("Resize"):
+        done = cloud.mover.settle(guest, confirm=action == "confirmResize")
+        return Response(202 if action == "revertResize" else 204) if done else _conflict(guest, "no resize that waits")
+    if not reads(request.code, guest.image_meta):
+        return fault(500, "computeFault", _INCOMPATIBLE.format(guest.image_meta))
+    if guest.status not in {"ACTIVE", "SHUTOFF"} or guest.task_state is not None:
+        return _conflict(guest, f"vm_state {guest.status.lower()}")
+    cloud.spawn(cloud.mover.resize(guest))
     return Response(202)
 
 

@@ -114,6 +114,21 @@ async def test_a_migration_that_never_converges_ends_when_it_is_aborted(cloud: S
     assert (move.status, guest.status) == ("cancelled", "ACTIVE")
 
 
+@pytest.mark.parametrize("confirm", [True, False])
+async def test_a_resize_waits_for_its_owner(cloud: SimCloud, confirm: bool) -> None:
+    guest = next(guest for guest in cloud.nova.guests.values() if guest.host == "cmp1")
+    await cloud.mover.resize(guest)
+    (move,) = cloud.nova.migrations
+    assert (guest.status, guest.host, move.status, move.unfinished) == ("VERIFY_RESIZE", move.target, "finished", True)
+    held = cloud.nova.allocations[cloud.nova.providers["cmp1"]]
+    assert move.uuid in held
+    assert cloud.mover.settle(guest, confirm=confirm)
+    assert (guest.status, guest.host) == ("ACTIVE", move.target if confirm else "cmp1")
+    assert move.status == ("confirmed" if confirm else "reverted")
+    assert (move.uuid in held, guest.id in held) == (False, not confirm)
+    assert not cloud.mover.settle(guest, confirm=True)
+
+
 async def test_a_call_dies_with_its_conductor_and_leaves_everything_as_it_is() -> None:
     cloud = SimCloud(SimSpec(control=1, speed=1000), Durations(schedule=100.0))
     guest = next(iter(cloud.nova.guests.values()))
