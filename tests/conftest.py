@@ -1,0 +1,5 @@
+"""For all tests."""
+
+# Imported here, and not at the end of a session by its own plugin: Python 3.11 may fail to compile a module while the
+# coroutines of forgotten workflows are being collected ("AST constructor recursion depth mismatch").
+import hypothesis  # noqa: F401
