@@ -50,7 +50,7 @@ demo: setup
 # What an upgrade costs its controller, on a simulated cloud: `make bench HOSTS=200`.
 HOSTS ?= 50
 bench: setup
-	$(BIN)/python -m benchmarks.upgrade --hosts $(HOSTS) --out bench-$(HOSTS).json
+	$(BIN)/python -m benchmarks.upgrade --hosts $(HOSTS) --out build/bench-$(HOSTS).json
 
 # Names, versions and hashes; no index address (a mirror is the machine's own affair).
 lock: setup

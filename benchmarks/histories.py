@@ -41,7 +41,7 @@ async def read(client: Client) -> dict[str, Histories]:
         mine.most_bytes = max(mine.most_bytes, info.history_size_bytes)
         async for event in handle.fetch_history_events():
             name = EventType.Name(event.event_type).removeprefix("EVENT_TYPE_").lower()
-            mine.payloads += [(size, f"{name} {event.event_id}") for size in _sizes(event)]
+            mine.payloads += [(size, f"{name} {event.event_id}") for size in payload_sizes(event)]
         mine.payloads = sorted(mine.payloads, reverse=True)[:5]
     return found
 
@@ -60,7 +60,7 @@ async def query_sizes(client: Client, id_: str, names: Iterable[str]) -> dict[st
     return sizes
 
 
-def _sizes(message: Message) -> Iterator[int]:
+def payload_sizes(message: Message) -> Iterator[int]:
     """Yield the size of every payload anywhere in a message."""
     if isinstance(message, Payload):
         yield message.ByteSize()
@@ -68,7 +68,7 @@ def _sizes(message: Message) -> Iterator[int]:
     for kind, value in message.ListFields():
         if kind.message_type is not None:
             for one in _messages(value):
-                yield from _sizes(one)
+                yield from payload_sizes(one)
 
 
 def _messages(value: Any) -> Iterable[Message]:

@@ -8,8 +8,8 @@ machine, carry out one whole ``RollingUpgrade`` with automatic approvals and no 
   phase are divided by its host-steps; those of the whole run, planning included, by all steps of the plan.
 - **The controller** is the worker and the Temporal server. The simulator and this program are not counted, but they
   run on the same cores, which makes the wall time longer, and the CPU time a little.
-- Wall time includes what the simulated hosts sleep; ``--speed`` makes it short: at 100, a host's install, migrations
-  and restart sleep for less than a second in all, and ``max_unavailable`` hosts sleep at the same time. What the
+- Wall time includes what the simulated hosts sleep; ``--speed`` makes it short: at 50, a host's install, migrations
+  and restart sleep for about a second in all, and ``max_unavailable`` hosts sleep at the same time. What the
   activities themselves wait between two looks at nova or at a unit (0.5 to 1 s, several times a host) is not scaled.
 """
 
@@ -38,17 +38,17 @@ from temporalio.client import Client, WorkflowHandle
 
 from benchmarks import histories
 from benchmarks.histories import Histories
-from benchmarks.processes import Meter, Process, free_network, free_ports
+from benchmarks.processes import Meter, Process, ProcessError, free_network, free_ports
 from cli.load import load_request
 from model.plan import Phase
 from model.spec import Approval, Approvals, UpgradeRequest
-from model.status import Report
+from model.status import Report, RunState, UpgradeStatus
 from workers.connect import connect
 from workers.dev import server_command
 from workers.settings import Settings
-from workflows.names import TASK_QUEUE
+from workflows.names import STATE_KEY, TASK_QUEUE
 
-QUERIES = ("status", "plan", "timeline", "report")
+QUERIES = ("status", "plan", "timeline", "report", "record")
 LARGEST_PAYLOAD = 256 * 1024
 UPGRADE = "bench"
 
@@ -114,11 +114,15 @@ class Bench:
             return await self._result(client, handle, meter, (began, ended), load_before)
 
     async def _ended(self, handle: WorkflowHandle[Any, Any]) -> None:
-        """Wait for the run's end, unless a process ends before."""
+        """Wait for the run's end, unless a process ends before, or a step fails, which nobody will decide about."""
         result = asyncio.create_task(handle.result())
-        while not (await asyncio.wait({result}, timeout=1.0))[0]:
+        while not (await asyncio.wait({result}, timeout=5.0))[0]:
             for process in self._processes.values():
                 process.check()
+            description = await handle.describe()
+            if description.typed_search_attributes.get(STATE_KEY) == RunState.FAILING.value:
+                status = await handle.query("status", result_type=UpgradeStatus)
+                raise ProcessError(f"a step has failed: {status.failed[0].title}: {status.failed[0].error}")
         await result
 
     async def _result(
@@ -254,7 +258,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--hosts", type=int, default=50, help="compute hosts (50)")
     parser.add_argument("--control", type=int, default=3, help="control hosts (3)")
     parser.add_argument("--guests", type=int, help="guests in all (4 a host)")
-    parser.add_argument("--speed", type=float, default=100.0, help="seconds of simulated work in one second (100)")
+    parser.add_argument("--speed", type=float, default=50.0, help="seconds of simulated work in one second (50)")
     parser.add_argument("--max-unavailable", type=int, help="hosts at work at the same time (half, at most 100)")
     parser.add_argument("--limit", type=float, default=3600.0, help="seconds after which it is given up (3600)")
     parser.add_argument("--out", type=Path, help="file for all figures as JSON")
@@ -284,6 +288,7 @@ def main() -> None:
         result = asyncio.run(_limited(Bench(options, folder.absolute()), options.limit))
     show(result)
     if options.out:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(json.dumps(asdict(result), indent=1) + "\n")
 
 
