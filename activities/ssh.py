@@ -5,6 +5,7 @@ dead, the command is sent again on a fresh one. Whatever changes a host goes thr
 """
 
 import asyncio
+import functools
 import shlex
 import time
 from dataclasses import dataclass, field
@@ -179,7 +180,7 @@ class Hosts:
                 login.port,
                 username=login.user,
                 client_keys=[login.key],
-                known_hosts=login.known_hosts,
+                known_hosts=_known_hosts(login.known_hosts),
                 # Only what the inventory says: no agent, no ~/.ssh/config, no passwords.
                 agent_path=None,
                 config=None,
@@ -192,6 +193,17 @@ class Hosts:
             )
         except (asyncssh.Error, OSError, ValueError) as error:
             raise _explain(login, error) from error
+
+
+def _known_hosts(path: str) -> asyncssh.SSHKnownHosts:
+    """Return a list of host keys, read again when it has changed: for a fleet it is long, and each host asks for it."""
+    return _parse_known_hosts(path, Path(path).stat().st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=8)
+def _parse_known_hosts(path: str, modified: int) -> asyncssh.SSHKnownHosts:
+    del modified  # part of the cache's key only
+    return asyncssh.read_known_hosts(path)
 
 
 async def _drop(line: _Line, connection: Any) -> None:
@@ -256,7 +268,7 @@ def _explain(login: _Login, error: Exception) -> StackrollError:
 
 
 def _explain_host_key(login: _Login, error: Exception) -> StackrollError:
-    known = any(asyncssh.read_known_hosts(login.known_hosts).match(login.address, login.address, login.port)[:2])
+    known = any(_known_hosts(login.known_hosts).match(login.address, login.address, login.port)[:2])
     if not known and isinstance(error, asyncssh.HostKeyNotVerifiable):
         return Refused(
             f"its host key is not in {login.known_hosts}",

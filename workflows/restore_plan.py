@@ -63,6 +63,7 @@ def make_restore_plan(plan: Plan, inventory: Inventory) -> Plan:
     )
     steps.append(restore)
     steps += _starts(inventory, old, (restore.id,))
+    steps += _removals(plan, last_of(steps))
     verify = _step(
         "restore/verify",
         f"verify that the whole cloud is back at {plan.source}",
@@ -71,7 +72,6 @@ def make_restore_plan(plan: Plan, inventory: Inventory) -> Plan:
         needs=last_of(steps),
     )
     steps.append(verify)
-    steps += _removals(plan, (verify.id,))
     limits = {"restore": _AT_ONCE}
     return Plan(cloud=plan.cloud, source=plan.target, target=plan.source, limits=limits, steps=tuple(steps))
 
