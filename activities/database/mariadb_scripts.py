@@ -300,13 +300,14 @@ for folder in "$base"/*/dumps; do
     [ -z "$strange" ] || { echo "kept=$upgrade $strange"; continue; }
     rm -rf "$folder"
     rmdir "$base/$upgrade" 2>/dev/null || true
-    rm -f "$baselines/$upgrade.json"
+    rm -f "$baselines/$upgrade.json" "$baselines/$upgrade.digest.json"
     echo "forgotten=$upgrade"
 done
 # Baselines of upgrades that never came to a dump.
 for file in "$baselines"/*.json; do
-    upgrade=${file##*/}; upgrade=${upgrade%.json}
-    [ -f "$file" ] && [ "$upgrade" != "$own" ] && [ ! -e "$base/$upgrade/dumps" ] || continue
+    name=${file##*/}; name=${name%.json}; upgrade=${name%.digest}
+    [ -f "$file" ] && [ "$upgrade" != "$own" ] && [ "$name" != "$own" ] || continue
+    [ ! -e "$base/$upgrade/dumps" ] && [ ! -e "$base/$name/dumps" ] || continue
     [ $((now - $(stat -c %Y "$file"))) -le "$keep" ] || rm -f "$file"
 done
 """

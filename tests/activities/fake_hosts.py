@@ -1,5 +1,6 @@
 """Hosts whose answers tests arrange: what would come back over SSH for each command that is known here."""
 
+import json
 from dataclasses import dataclass, field
 
 from activities.errors import StackrollError
@@ -25,6 +26,7 @@ class FakeHosts:
         running: the version of each unit on each host; None when it is down.
         tables: rows of the database, by a word of the query.
         unreachable: what is raised for a host.
+        objects: what the program that asks nova's code for its objects prints.
     """
 
     inventory: Inventory
@@ -36,6 +38,7 @@ class FakeHosts:
     unreachable: dict[str, StackrollError] = field(default_factory=dict)
     free: int = 10**11
     extra: str = ""
+    objects: dict[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.run_release(self.inventory.release)
@@ -60,6 +63,8 @@ class FakeHosts:
         return self._answer(host, command, input)
 
     def _answer(self, host: str, command: str, text: str | None) -> Completed:
+        if "END_OF_PROGRAM" in command:
+            return Completed(0, json.dumps(self.objects), "")
         if "boot_id" in command:
             lines = f"B boot-{host}\nT 1700000000\nF {self.free}\n{self.extra}"
             return Completed(0, lines + self._units(host), "")

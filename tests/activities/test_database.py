@@ -340,8 +340,9 @@ def test_old_dumps_of_others_are_forgotten(tmp_path: Path) -> None:
     baselines = tmp_path / "baselines"
     baselines.mkdir()
     for upgrade, age in (("own", 100), ("old", 100), ("young", 10), ("strange", 100), ("never-dumped", 100)):
-        (baselines / f"{upgrade}.json").write_text("{}")
-        os.utime(baselines / f"{upgrade}.json", (time.time() - age,) * 2)
+        for kept in (f"{upgrade}.json", f"{upgrade}.digest.json"):
+            (baselines / kept).write_text("{}")
+            os.utime(baselines / kept, (time.time() - age,) * 2)
         folder = tmp_path / upgrade / "dumps"
         if upgrade != "never-dumped":
             folder.mkdir(parents=True)
@@ -356,7 +357,8 @@ def test_old_dumps_of_others_are_forgotten(tmp_path: Path) -> None:
     assert (done.returncode, ADAPTER.parse_forgotten(done.stdout)) == (0, ("old",))
     assert f"kept=strange {tmp_path}/strange/dumps/mine.txt\n" in done.stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == ["baselines", "own", "strange", "young"]
-    assert sorted(path.stem for path in baselines.iterdir()) == ["own", "strange", "young"]
+    assert sorted({path.name.split(".")[0] for path in baselines.iterdir()}) == ["own", "strange", "young"]
+    assert len(list(baselines.iterdir())) == 6
 
 
 @pytest.mark.parametrize("upgrade", ["it's", "a b", ""])

@@ -11,7 +11,9 @@ from temporalio.testing import ActivityEnvironment
 from activities.context import Toolbox
 from activities.ssh import Hosts
 from activities.verify import VerifyActivities
-from model.actions import NoParams, VerifyCloudParams, as_params
+from model.actions import BaselineParams, VerifyCloudParams, as_params
+from model.base import Record
+from model.baseline import Baseline
 from model.digest import Digest
 from model.inventory import Inventory
 from model.plan import Action
@@ -32,13 +34,17 @@ class World:
 
     async def run(self, action: Action, release: str = "2026.1", **more: Any) -> StepResult:
         found = find_release(release)
-        params = VerifyCloudParams(versions=found.versions, service_version=found.nova_service_version, **more)
+        params: Record
+        if action is Action.CAPTURE_BASELINE:
+            params = BaselineParams(**more)
+        else:
+            params = VerifyCloudParams(versions=found.versions, service_version=found.nova_service_version, **more)
         work = Work(
             upgrade="up",
             step=action,
             action=action,
             target="cloud",
-            params=as_params(NoParams() if action is Action.CAPTURE_BASELINE else params),
+            params=as_params(params),
             inventory=self.inventory,
         )
         result: StepResult = await ActivityEnvironment().run(getattr(self.activities, action.value), work)
@@ -100,6 +106,13 @@ async def test_the_baseline_is_kept_where_every_worker_finds_it(world: World) ->
     assert digest.hashes == result.details["digest"]
     assert len(world.hosts.files) == 2
     assert result.details["path"] in world.hosts.files
+
+
+async def test_the_baseline_knows_what_the_old_code_can_read(world: World) -> None:
+    world.hosts.objects = {"versions": {"ImageMetaProps": "1.42"}, "reachable": ["ImageMetaProps"]}
+    await world.run(Action.CAPTURE_BASELINE, versions={"nova": "33.0.1", "glance": "32.0.0"})
+    kept = Baseline.model_validate_json(world.hosts.files["/var/lib/stackroll/baselines/up.json"])
+    assert kept.objects == {"nova": {"ImageMetaProps": "1.42"}}
 
 
 async def test_an_upgraded_cloud_is_proven(world: World) -> None:
