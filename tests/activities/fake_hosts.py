@@ -63,8 +63,6 @@ class FakeHosts:
         return self._answer(host, command, input)
 
     def _answer(self, host: str, command: str, text: str | None) -> Completed:
-        if "END_OF_PROGRAM" in command:
-            return Completed(0, json.dumps(self.objects), "")
         if "boot_id" in command:
             lines = f"B boot-{host}\nT 1700000000\nF {self.free}\n{self.extra}"
             return Completed(0, lines + self._units(host), "")
@@ -76,8 +74,8 @@ class FakeHosts:
         if "--execute" in command:
             found = [rows for word, rows in self.tables.items() if word in command]
             return Completed(0, "".join(f"{row}\n" for rows in found for row in rows), "")
-        if "alembic" in command:
-            return Completed(0, f"{self.heads}\n", "")
+        if "alembic" in command or "END_OF_PROGRAM" in command:
+            return Completed(0, f"{self.heads if 'alembic' in command else json.dumps(self.objects)}\n", "")
         return self._file(command, text)
 
     def _file(self, command: str, text: str | None) -> Completed:
