@@ -94,8 +94,11 @@ class Hosts:
         line = self._lines.setdefault(login, _Line())
         line.users += 1
         try:
-            async with line.sessions, asyncio.timeout(timeout + self._connect_timeout):
-                done = await self._run(login, line, command, timeout, input)
+            async with line.sessions:
+                # Connecting has limits of its own, and that a thousand other hosts come first is no fault of this one.
+                opened = await self._connection(login, line)
+                async with asyncio.timeout(timeout + self._connect_timeout):
+                    done = await self._run(login, line, opened, command, timeout, input)
         except TimeoutError:
             raise Unreachable(
                 f"no result within {timeout:g} s", host=host, command=command, remedy="see whether the host hangs"
@@ -117,8 +120,10 @@ class Hosts:
                 line.connection.close()
                 await line.connection.wait_closed()
 
-    async def _run(self, login: _Login, line: _Line, command: str, limit: float, text: str | None) -> Completed:
-        process = await self._start(login, line, f"{login.prefix}sh -c {shlex.quote(command)}")
+    async def _run(
+        self, login: _Login, line: _Line, opened: tuple[Any, bool], command: str, limit: float, text: str | None
+    ) -> Completed:
+        process = await self._start(login, line, opened, f"{login.prefix}sh -c {shlex.quote(command)}")
         try:
             async with asyncio.timeout(limit):
                 if not text:
@@ -135,8 +140,8 @@ class Hosts:
             raise _lost(login, command, "the connection ended before the command did")
         return Completed(process.returncode, stdout, stderr)
 
-    async def _start(self, login: _Login, line: _Line, wrapped: str) -> Any:
-        connection, fresh = await self._connection(login, line)
+    async def _start(self, login: _Login, line: _Line, opened: tuple[Any, bool], wrapped: str) -> Any:
+        connection, fresh = opened
         try:
             return await self._open(connection, wrapped)
         except (asyncssh.Error, OSError) as error:

@@ -76,6 +76,17 @@ async def test_a_command_that_does_not_end_in_time_is_unreachable(site: Site, ho
         await hosts.run(site.inventory, "ctl1", "exec sleep 5", timeout=0.1)
 
 
+async def test_that_other_hosts_connect_first_is_no_fault_of_a_host(site: Site, hosts: Hosts) -> None:
+    hosts._connect_timeout = 0.5
+    hosts._handshakes = asyncio.Semaphore(0)
+    running = asyncio.create_task(hosts.run(site.inventory, "ctl1", "echo here", timeout=2))
+    done, _ = await asyncio.wait({running}, timeout=3.0)
+    assert not done, "longer than its own limits, which begin when its turn has come"
+    hosts._connect_timeout = 10
+    hosts._handshakes.release()
+    assert (await running).stdout == "here\n"
+
+
 async def test_a_host_that_is_down_is_unreachable(site: Site, hosts: Hosts) -> None:
     await site.host.stop()
     with pytest.raises(Unreachable) as caught:
