@@ -34,7 +34,7 @@ from rich.table import Table
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
-from temporalio.client import Client, WorkflowHandle
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 
 from benchmarks import histories
 from benchmarks.histories import Histories
@@ -123,7 +123,10 @@ class Bench:
             if description.typed_search_attributes.get(STATE_KEY) == RunState.FAILING.value:
                 status = await handle.query("status", result_type=UpgradeStatus)
                 raise ProcessError(f"a step has failed: {status.failed[0].title}: {status.failed[0].error}")
-        await result
+        try:
+            await result
+        except WorkflowFailureError as error:
+            raise ProcessError(f"the run did not complete: {error.cause}") from None
 
     async def _result(
         self,
@@ -285,7 +288,10 @@ def main() -> None:
     with contextlib.ExitStack() as stack:
         folder = options.state or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stackroll-bench-")))
         folder.mkdir(parents=True, exist_ok=True)
-        result = asyncio.run(_limited(Bench(options, folder.absolute()), options.limit))
+        try:
+            result = asyncio.run(_limited(Bench(options, folder.absolute()), options.limit))
+        except ProcessError as error:
+            sys.exit(str(error))
     show(result)
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)
