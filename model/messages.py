@@ -38,16 +38,23 @@ class GroupRequest(Record):
     paused: bool = False
 
 
+class StepReports(Record):
+    """What a child tells its run: new states of its steps, in the order in which they came about."""
+
+    steps: tuple[StepStatus, ...]
+
+
 class GroupResult(Record):
     """What came of a child: the state of each of its steps, and how often each and its compensation was tried.
 
-    ``failed`` names the step that failed, if any.
+    ``failed`` names the step that failed, if any; ``untold`` are the reports that were still to be sent.
     """
 
     steps: tuple[StepStatus, ...]
     tries: dict[str, int] = {}
     failed: str | None = None
     stopped: bool = False
+    untold: tuple[StepStatus, ...] = ()
 
 
 class GroupStatus(Record):

@@ -184,7 +184,16 @@ class Plan(Record):
 
     def members(self, group: str) -> tuple[Step, ...]:
         """Return the steps of a group in plan order."""
-        return tuple(step for step in self.steps if step.group == group)
+        return self._members.get(group, ())
+
+    @cached_property
+    def _members(self) -> dict[str, tuple[Step, ...]]:
+        """A fleet asks for each of its groups."""
+        found: dict[str, list[Step]] = {}
+        for step in self.steps:
+            if step.group is not None:
+                found.setdefault(step.group, []).append(step)
+        return {group: tuple(steps) for group, steps in found.items()}
 
     @property
     def phases(self) -> tuple[Phase, ...]:

@@ -12,7 +12,7 @@ with workflow.unsafe.imports_passed_through():
     from model.inventory import Inventory
     from model.messages import GroupRequest, GroupResult
     from model.plan import Step
-    from model.status import StepState
+    from model.status import StepState, StepStatus
     from workflows import names
     from workflows.executor import UNDO, StepError, StoppedError, tries_key
     from workflows.group import workflow_of
@@ -24,8 +24,11 @@ _PASSED = (StepState.DONE, StepState.SKIPPED)
 class Children:
     """Runs groups in child workflows."""
 
-    def __init__(self, ledger: Ledger, tries: dict[str, int], stopping: Callable[[], bool]) -> None:
-        """Take the run's record, its counts of tries, and how to know whether the run is stopping."""
+    def __init__(
+        self, ledger: Ledger, tries: dict[str, int], stopping: Callable[[], bool], take: Callable[[StepStatus], None]
+    ) -> None:
+        """Take the run's record, its counts of tries, how to know whether it is stopping, and who takes reports."""
+        self._take = take
         self._ledger = ledger
         self._tries = tries
         self._stopping = stopping
@@ -54,6 +57,8 @@ class Children:
             raise StepError(f"the child workflow {group} ended by itself: {error.cause or error}") from error
         finally:
             del self._handles[group]
+        for status in result.untold:
+            self._take(status)
         for status in result.steps:
             if status.id not in request.passed:
                 self._ledger.put(status)

@@ -1,5 +1,6 @@
 """The control surface of a run: what operators may send it and ask it. Names and payloads are those of the design."""
 
+import asyncio
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Literal
@@ -9,6 +10,7 @@ from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from model.control import Abort, Approve, StepOrder, Who
+    from model.messages import StepReports
     from model.plan import Action, Plan, Step
     from model.status import Event, Report, RunState, StepState, StepStatus, UpgradeStatus
     from workflows.dag import Machine, NodeState
@@ -37,11 +39,18 @@ class Controlled:
     stopping: bool
     mode: Literal["stop", "rollback"] | None
     told_state: str
+    _showing = False
 
     def changed(self) -> None:
-        """Bring the web UI's table up to date."""
+        """Bring the state up to date, and the web UI's table once for everything that happens in this moment."""
         self._derive_state()
         self._tell_state()
+        if not self._showing:
+            self._showing = True
+            asyncio.get_running_loop().call_soon(self._show)
+
+    def _show(self) -> None:
+        self._showing = False
         workflow.set_current_details(current_details(self.ledger.status(workflow.now(), forecast=False)))
 
     @abstractmethod
@@ -262,11 +271,12 @@ class Controlled:
         self.ledger.note(workflow.now(), kind, order.step, order.reason, order.by)
 
     @workflow.signal(
-        name="step_report", description="Not for you: this run's own children tell that a step has changed its state."
+        name="step_reports", description="Not for you: this run's own children tell which steps have changed state."
     )
-    def step_report(self, status: StepStatus) -> None:
-        """Take a child's report."""
-        self.take(status)
+    def step_reports(self, reports: StepReports) -> None:
+        """Take a child's reports."""
+        for status in reports.steps:
+            self.take(status)
 
     def take(self, status: StepStatus) -> None:
         """Note a step's new state."""

@@ -5,18 +5,20 @@ taken back before the child ends, so that no host stays half way.
 """
 
 import asyncio
+from datetime import datetime, timedelta
 
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from model.control import Abort, Who
-    from model.messages import GroupRequest, GroupResult, GroupStatus
+    from model.messages import GroupRequest, GroupResult, GroupStatus, StepReports
     from model.plan import Step
     from model.status import StepState, StepStatus
     from workflows.dag import Machine, NodeState, compensation
     from workflows.details import group_details
     from workflows.executor import Executor
     from workflows.ledger import pending
+    from workflows.names import REPORT_EVERY
     from workflows.nodes import group_nodes
     from workflows.rollback_plan import BACK
     from workflows.walker import Walker
@@ -36,6 +38,7 @@ class _Group:
             request.upgrade, request.inventory, self._tell_root, by=request.root, tries=dict(request.tries)
         )
         self._outbox: list[StepStatus] = []
+        self._telling = False
         for step in request.steps:
             state = StepState.DONE if step.id in request.passed else StepState.PENDING
             self._executor.steps[step.id] = pending(step).model_copy(update={"state": state})
@@ -47,13 +50,15 @@ class _Group:
         failed = self._machine.in_state(NodeState.FAILED)
         if not self._machine.finished:
             await self._take_back_open_scopes()
-        await workflow.wait_condition(lambda: not self._outbox)
+        # A signal on its way must not be cancelled; what has not been told goes with the result.
+        await workflow.wait_condition(lambda: not self._telling)
         teller.cancel()
         return GroupResult(
             steps=tuple(self._executor.steps.values()),
             tries=self._executor.tries,
             failed=failed[0] if failed else None,
             stopped=not failed and not self._machine.finished,
+            untold=tuple(self._outbox),
         )
 
     async def _take_back_open_scopes(self) -> None:
@@ -84,12 +89,23 @@ class _Group:
         workflow.set_current_details(group_details(self._root, steps, paused=self._machine.paused))
 
     async def _tell(self) -> None:
-        """Signal every change to the root, in order."""
+        """Signal every change to the root, in order; of many in a short time several at once."""
         root = workflow.get_external_workflow_handle(self._root)
+        due = workflow.now()
         while True:
             await workflow.wait_condition(lambda: bool(self._outbox))
-            await root.signal("step_report", self._outbox[0])
-            self._outbox.pop(0)
+            await self._until(due)
+            batch, self._outbox, self._telling = tuple(self._outbox), [], True
+            await root.signal("step_reports", StepReports(steps=batch))
+            self._telling, due = False, workflow.now() + REPORT_EVERY
+
+    async def _until(self, due: datetime) -> None:
+        """Wait until a moment, or until all that happens just now has happened: an end, and the next begin."""
+        left = due - workflow.now()
+        if left > timedelta():
+            await workflow.sleep(left, summary="before the next report to the run")
+        else:
+            await workflow.wait_condition(lambda: True)
 
     @workflow.query(name="status", description="Whether it is paused, and its steps.")
     def status(self) -> GroupStatus:

@@ -1,13 +1,12 @@
 """What has happened in a run, and every view of it. Plain data: it is told the time, and it does nothing by itself."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 
-from model.plan import Phase, Plan, Step
+from model.plan import Plan, Step
 from model.status import (
     Event,
-    HostStatus,
-    PhaseStatus,
     Remaining,
     RunState,
     StepState,
@@ -16,8 +15,8 @@ from model.status import (
     Waiting,
 )
 from workflows.forecast import remaining
+from workflows.tally import ACTIVE, PASSED, Tally
 
-_PASSED = (StepState.DONE, StepState.SKIPPED)
 _MOST_EVENTS_SHOWN = 12
 
 
@@ -41,7 +40,7 @@ class Ledger:
         self.paused = False
         self.plan: Plan | None = None
         self.back: Plan | None = None
-        self.steps: dict[str, StepStatus] = {}
+        self._tally = Tally()
         self.events: list[Event] = []
         self.waiting: dict[str, Waiting] = {}
         self.durations: dict[str, float] = {}
@@ -50,13 +49,25 @@ class Ledger:
     def begin(self, plan: Plan) -> None:
         """Take the plan: every step is pending."""
         self.plan = plan
-        self.steps = {step.id: pending(step) for step in plan.steps}
+        self._expect(plan)
 
     def begin_back(self, plan: Plan) -> None:
         """Take the way back: its steps are added to those of the upgrade."""
         self.back = plan
-        self.steps.update({step.id: pending(step) for step in plan.steps})
+        self._expect(plan)
         self.durations = {}
+
+    def _expect(self, plan: Plan) -> None:
+        """Note that the steps of a plan are pending; the hosts are shown by them from now on."""
+        steps = [pending(step) for step in plan.steps]
+        for status in steps:
+            self._tally.put(status)
+        self._tally.show_hosts(steps)
+
+    @property
+    def steps(self) -> Mapping[str, StepStatus]:
+        """Every step, in plan order; ``put`` changes them."""
+        return self._tally.steps
 
     def find(self, step: str) -> Step | None:
         """Return a step of the plan, or of the way back."""
@@ -71,7 +82,7 @@ class Ledger:
 
     def put(self, status: StepStatus) -> None:
         """Take the new state of a step."""
-        self.steps[status.id] = status
+        self._tally.put(status)
         self._take_back(status)
         if status.state is StepState.DONE and status.started and status.ended:
             took = datetime.fromisoformat(status.ended) - datetime.fromisoformat(status.started)
@@ -80,17 +91,17 @@ class Ledger:
     def _take_back(self, status: StepStatus) -> None:
         """Mark a step of the upgrade as taken back once its compensation has been carried out."""
         step = self.back.by_id.get(status.id) if self.back is not None else None
-        if step is not None and step.of in self.steps and status.state is StepState.DONE:
+        if step is not None and step.of is not None and step.of in self.steps and status.state is StepState.DONE:
             marks = {"state": StepState.UNDONE, "undone": True}
-            self.steps[step.of] = self.steps[step.of].model_copy(update=marks)
+            self._tally.put(self.steps[step.of].model_copy(update=marks))
 
     def in_state(self, *states: StepState) -> tuple[StepStatus, ...]:
         """Return the steps in any of these states, in plan order."""
-        return tuple(step for step in self.steps.values() if step.state in states)
+        return self._tally.in_state(*states)
 
     def status(self, now: datetime, *, forecast: bool = True) -> UpgradeStatus:
         """Return what an operator sees; without the forecast it costs little, whatever the fleet's size."""
-        running = self.in_state(StepState.RUNNING, StepState.UNDOING)
+        running = self.in_state(*ACTIVE)
         failed = tuple(step for step in self.in_state(StepState.FAILED) if self._is_current(step))
         return UpgradeStatus(
             kind=self.kind,
@@ -104,8 +115,8 @@ class Ledger:
             started=self.started,
             ended=self.ended,
             now=iso(now),
-            phases=self._phases(),
-            hosts=self._hosts(),
+            phases=self._tally.phases,
+            hosts=self._tally.hosts,
             running=running,
             failed=failed,
             waiting=(*self.waiting.values(), *self._decisions(failed)),
@@ -132,7 +143,7 @@ class Ledger:
         plan = self.back or self.plan
         if plan is None or self.ended:
             return None
-        passed = {step.id for step in self.in_state(*_PASSED)}
+        passed = {step.id for step in self.in_state(*PASSED)}
         elapsed = {s.id: (now - datetime.fromisoformat(s.started)).total_seconds() for s in running if s.started}
         took = {id_: seconds for id_, seconds in self.durations.items() if id_ in plan.by_id}
         return remaining(plan, passed, elapsed, took)
@@ -140,27 +151,6 @@ class Ledger:
     def _is_current(self, step: StepStatus) -> bool:
         """Whether a step belongs to what the run walks now: on the way back, the upgrade's own failures are history."""
         return self.back is None or step.id in self.back.by_id
-
-    def _phases(self) -> tuple[PhaseStatus, ...]:
-        if self.plan is None:
-            return ()
-        return tuple(
-            PhaseStatus(
-                phase=phase,
-                total=len(mine),
-                done=sum(s.state in _PASSED for s in mine),
-                running=sum(s.state in (StepState.RUNNING, StepState.UNDOING) for s in mine),
-                failed=sum(s.state is StepState.FAILED for s in mine),
-            )
-            for phase in Phase
-            if (mine := [s for s in self.steps.values() if s.phase is phase])
-        )
-
-    def _hosts(self) -> tuple[HostStatus, ...]:
-        hosts: dict[str, list[StepStatus]] = {}
-        for step in filter(self._is_current, self.steps.values()):
-            hosts.setdefault(step.target, []).append(step)
-        return tuple(_host(name, steps) for name, steps in hosts.items() if name != "cloud")
 
 
 def pending(step: Step) -> StepStatus:
@@ -172,23 +162,4 @@ def pending(step: Step) -> StepStatus:
         target=step.target,
         group=step.group,
         state=StepState.PENDING,
-    )
-
-
-def _host(name: str, steps: list[StepStatus]) -> HostStatus:
-    done = sum(s.state in _PASSED for s in steps)
-    now = next((s for s in steps if s.state in (StepState.RUNNING, StepState.UNDOING)), None)
-    if any(s.state is StepState.FAILED for s in steps):
-        state = StepState.FAILED
-    elif now is not None:
-        state = now.state
-    else:
-        state = StepState.DONE if done == len(steps) else StepState.PENDING
-    return HostStatus(
-        host=name,
-        total=len(steps),
-        done=done,
-        doing=now.title if now else "",
-        since=now.started if now else None,
-        state=state,
     )

@@ -37,6 +37,8 @@ READ_TIMEOUT = timedelta(minutes=5)
 REPORT_TIMEOUT = timedelta(minutes=2)
 WATCH_TIMEOUT = timedelta(days=30)
 WATCH_HEARTBEAT = timedelta(seconds=15)
+# The least time between two reports of a child to its run: each is a signal, and the run's history is limited.
+REPORT_EVERY = timedelta(seconds=1)
 # Waits before a failed step is started again by itself: 2, 4, 8 ... seconds.
 BACKOFF_SECONDS = 2.0
 

@@ -15,7 +15,7 @@ with workflow.unsafe.imports_passed_through():
     from model.control import Abort, Who
     from model.inventory import Inventory
     from model.messages import LockRequest
-    from model.plan import Action, Plan, Step
+    from model.plan import Action, Phase, Plan, Step
     from model.spec import UpgradeSpec
     from model.status import Report, RunState, Waiting
     from model.work import StepResult
@@ -46,8 +46,9 @@ class Run(Controlled):
         self.stopping = False
         self.mode = None
         self.told_state = ""
+        self._told_phase: Phase | None = None
         self._tries: dict[str, int] = {}
-        self._children = Children(ledger, self._tries, lambda: self.stopping)
+        self._children = Children(ledger, self._tries, lambda: self.stopping, self.take)
         self._summaries: dict[str, str] = {}
         self._before: JsonObject = {}
         self._after: JsonObject = {}
@@ -113,7 +114,7 @@ class Run(Controlled):
 
     async def _run_node(self, plan: Plan, inventory: Inventory, executor: Executor, node: str) -> None:
         steps = (plan.by_id[node],) if node in plan.by_id else plan.members(node)
-        workflow.upsert_search_attributes([names.PHASE_KEY.value_set(steps[0].phase.value)])
+        self._tell_phase(steps[0].phase)
         try:
             if node not in plan.by_id:
                 await self._children.run(node, steps, inventory)
@@ -128,6 +129,12 @@ class Run(Controlled):
         except StepError:
             self.failed(steps)
             raise
+
+    def _tell_phase(self, phase: Phase) -> None:
+        """Keep the search attribute in step."""
+        if phase is not self._told_phase:
+            self._told_phase = phase
+            workflow.upsert_search_attributes([names.PHASE_KEY.value_set(phase.value)])
 
     async def _gate(self, plan: Plan, step: Step) -> str:
         gate = GateParams.model_validate(step.params)

@@ -44,6 +44,20 @@ async def test_the_whole_plan_is_carried_out_in_order_and_reported(temporal: Cli
     assert [(a.subject, a.by) for a in report.approvals] == [(g, "spec") for g in ("plan", "data", "commit")]
 
 
+async def test_what_happens_in_a_moment_is_told_at_once_and_nothing_of_it_is_lost(temporal: Client) -> None:
+    """A fleet's reports would fill the run's history, which is limited."""
+    cloud = FakeCloud()
+    async with running_worker(temporal, cloud) as queue:
+        run = await start(temporal, queue, request(computes=4, max_unavailable=3))
+        await run.handle.result()
+        report = await run.handle.query("report", result_type=Report)
+        history = await run.handle.fetch_history()
+    told = {(event.subject, event.kind) for event in report.events}
+    assert told >= {(step.id, kind) for step in report.steps for kind in ("running", "done")}
+    reports = [event for event in history.events if event.HasField("workflow_execution_signaled_event_attributes")]
+    assert len(reports) < len(report.steps), "each step begins and ends: told one by one it would be twice as many"
+
+
 async def test_max_unavailable_bounds_the_hosts_out_of_service(temporal: Client) -> None:
     cloud = FakeCloud()
     gates = {f"cmp{i}/drain": asyncio.Event() for i in range(1, 5)}
