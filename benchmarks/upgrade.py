@@ -276,7 +276,15 @@ def _options() -> argparse.Namespace:
 async def _limited(bench: Bench, seconds: float) -> Result:
     """Run a benchmark; the processes end with it, however it ends."""
     task = asyncio.create_task(bench.run())
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        # Once: a second signal must not keep it from ending its processes.
+        loop.remove_signal_handler(signal.SIGTERM)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        task.cancel()
+
+    loop.add_signal_handler(signal.SIGTERM, end)
     return await asyncio.wait_for(task, seconds)
 
 
