@@ -18,7 +18,6 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -37,9 +36,9 @@ from model.spec import Approval, Approvals, Availability, UpgradeRequest
 from model.status import RunState, UpgradeStatus
 from model.verdict import judge as judge_digests
 from model.verdict import same_release
-from simulator.server import Simulation, simulation
-from simulator.settings import SimSpec
+from simulator.server import Simulation
 from tests.chaos import judge
+from tests.chaos.clouds import small_cloud
 from tests.chaos.embedded import KINDS, Embedded
 from tests.chaos.user import User
 from workflows.names import TASK_QUEUE
@@ -47,7 +46,6 @@ from workflows.names import TASK_QUEUE
 OLD, NEW = "2026.1", "2026.2"
 # Slow enough that deaths fall into jobs, quick enough for many runs.
 SPEED = 40.0
-FIRST_NETWORK = 110
 LONGEST = 600.0
 ASK_WITHIN = timedelta(seconds=12)
 SETTLED_WITHIN = 20.0
@@ -98,8 +96,8 @@ class Batch:
     async def run(self, clouds: int) -> None:
         """Upgrade so many clouds, and kill until every run has met its death or has ended."""
         async with contextlib.AsyncExitStack() as stack:
-            for place in range(clouds):
-                sim = await stack.enter_async_context(_cloud(f"127.{FIRST_NETWORK + place}"))
+            for _ in range(clouds):
+                sim = await stack.enter_async_context(small_cloud(SPEED))
                 request = _request(sim)
                 before = await read_digest(self._hosts, request.inventory)
                 aborted = self._random.random() < ABORTED
@@ -214,17 +212,6 @@ def _passed(status: UpgradeStatus) -> float:
     before = [phase for phase in status.phases if phase.phase.value not in {"commit", "finish"}]
     total = sum(phase.total for phase in before)
     return sum(phase.done for phase in before) / total if total else 0.0
-
-
-@contextlib.asynccontextmanager
-async def _cloud(network: str) -> AsyncIterator[Simulation]:
-    folder = Path(tempfile.mkdtemp(prefix="stackroll-death-"))
-    spec = SimSpec(control=2, compute=2, guests=3, speed=SPEED, network=network)
-    try:
-        async with simulation(spec, folder) as sim:
-            yield sim
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _request(sim: Simulation) -> UpgradeRequest:

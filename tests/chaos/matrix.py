@@ -42,15 +42,15 @@ class Matrix:
         size = max(1, min(CHUNK, -(-len(cases) // self._jobs)))
         for begin in range(0, len(cases), size):
             chunks.put_nowait(list(cases[begin : begin + size]))
-        await asyncio.gather(*(self._serve(number, chunks) for number in range(self._jobs)))
+        await asyncio.gather(*(self._serve(chunks) for _ in range(self._jobs)))
         return self.results
 
-    async def _serve(self, number: int, chunks: asyncio.Queue[list[Case]]) -> None:
+    async def _serve(self, chunks: asyncio.Queue[list[Case]]) -> None:
         while not chunks.empty():
-            await self._chunk(number, chunks.get_nowait())
+            await self._chunk(chunks.get_nowait())
 
-    async def _chunk(self, number: int, cases: list[Case]) -> None:
-        options = ("--number", str(number), "--at-once", str(self._at_once), "--until", str(self._until))
+    async def _chunk(self, cases: list[Case]) -> None:
+        options = ("--at-once", str(self._at_once), "--until", str(self._until))
         words = (sys.executable, "-m", "tests.chaos.shard", *options)
         process = await asyncio.create_subprocess_exec(
             *words, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=2**20
@@ -136,6 +136,7 @@ def main() -> int:
     parser.add_argument("--grep", help="only cases whose line contains this")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--at-once", type=int, default=6, help="clouds in each process")
+    parser.add_argument("--enough", type=float, default=math.inf, help="after so many seconds begin no other case")
     parser.add_argument("--list", action="store_true", help="only print the cases")
     parser.add_argument("--failures", type=Path, default=Path("chaos-failures"))
     arguments = parser.parse_args()
@@ -149,7 +150,8 @@ def main() -> int:
     if arguments.list:
         print("\n".join(f"{case.id} {case.text}" for case in wanted))
         return 0
-    matrix = Matrix(arguments.jobs, arguments.at_once, arguments.failures)
+    until = begun + arguments.enough
+    matrix = Matrix(arguments.jobs, arguments.at_once, arguments.failures, until=until)
     results = asyncio.run(matrix.run(wanted))
     print(summary(results, time.monotonic() - begun))
     return 1 if any(result["problems"] for result in results) else 0

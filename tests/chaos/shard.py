@@ -20,15 +20,13 @@ from typing import Any
 from temporalio.testing import WorkflowEnvironment
 
 from tests.chaos.cases import Case, make_cases
+from tests.chaos.clouds import small_cloud
+from tests.chaos.haste import DURATIONS, SPEED
 from tests.chaos.place import placing_worker
 from tests.chaos.recorder import record_run
-from tests.chaos.trial import Bench, Outcome, Trial, chaos_cloud
+from tests.chaos.trial import Bench, Outcome, Trial
 from workers.codec import data_converter
 from workers.dev import SEARCH_ATTRIBUTES, temporal_binary
-
-# Each process has networks of its own, each cloud one of them.
-FIRST_NETWORK, NETWORKS = 20, 40
-BACK = True
 
 
 @contextlib.asynccontextmanager
@@ -50,48 +48,42 @@ async def bench() -> AsyncIterator[Bench]:
 async def gather_cases() -> list[Case]:
     """Return all cases, from undisturbed runs forth and back."""
     async with bench() as ready:
-        async with chaos_cloud("127.18") as sim:
-            forth = await record_run(ready, sim, back=False)
-            cases = make_cases(forth, sim.cloud)
-        if BACK:
-            async with chaos_cloud("127.19") as sim:
-                cases += make_cases(await record_run(ready, sim, back=True), sim.cloud, back=True)
-    return cases
+        found = await asyncio.gather(_cases(ready, back=False), _cases(ready, back=True))
+    return [case for cases in found for case in cases]
 
 
-async def run_cases(cases: list[Case], number: int, at_once: int, until: float = math.inf) -> None:
+async def _cases(ready: Bench, *, back: bool) -> list[Case]:
+    async with small_cloud(SPEED, DURATIONS) as sim:
+        return make_cases(await record_run(ready, sim, back=back), sim.cloud, back=back)
+
+
+async def run_cases(cases: list[Case], at_once: int, until: float = math.inf) -> None:
     """Run the cases, some at a time; none is begun after the moment ``until``."""
-    networks: asyncio.Queue[str] = asyncio.Queue()
-    for place in range(NETWORKS):
-        networks.put_nowait(f"127.{FIRST_NETWORK + number * NETWORKS + place}")
     room = asyncio.Semaphore(at_once)
     async with bench() as ready:
-        await asyncio.gather(*(_one(ready, case, networks, room, until) for case in cases))
+        await asyncio.gather(*(_one(ready, case, room, until) for case in cases))
 
 
-async def _one(ready: Bench, case: Case, networks: asyncio.Queue[str], room: asyncio.Semaphore, until: float) -> None:
+async def _one(ready: Bench, case: Case, room: asyncio.Semaphore, until: float) -> None:
     async with room:
         if time.monotonic() > until:
             return
-        network = networks.get_nowait()
         try:
-            async with chaos_cloud(network) as sim:
+            async with small_cloud(SPEED, DURATIONS) as sim:
                 outcome = await Trial(ready, sim, case).run()
         except Exception:  # noqa: BLE001 - one case that breaks must not hide the others
             outcome = Outcome("broken", happened=True, seconds=0.0, problems=[traceback.format_exc()])
-        networks.put_nowait(network)
         print(json.dumps({"id": case.id, **vars(outcome)}), flush=True)
 
 
 def main() -> None:
     """Run the cases that come in."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--number", type=int, required=True)
     parser.add_argument("--at-once", type=int, required=True)
     parser.add_argument("--until", type=float, default=math.inf)
     arguments = parser.parse_args()
     cases = [Case.load(content) for content in json.loads(sys.stdin.readline())]
-    asyncio.run(_until_told(run_cases(cases, arguments.number, arguments.at_once, arguments.until)))
+    asyncio.run(_until_told(run_cases(cases, arguments.at_once, arguments.until)))
 
 
 async def _until_told(work: Coroutine[Any, Any, None]) -> None:

@@ -2,12 +2,9 @@
 
 import asyncio
 import contextlib
-import shutil
-import tempfile
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -24,11 +21,10 @@ from model.spec import Approval, Approvals, Availability, FailurePolicy, OnFailu
 from model.status import Report, RunState, UpgradeStatus
 from model.verdict import judge as judge_digests
 from model.verdict import same_release
-from simulator.server import Simulation, simulation
-from simulator.settings import SimSpec
+from simulator.server import Simulation
 from tests.chaos import judge
 from tests.chaos.cases import Case
-from tests.chaos.haste import DRAIN_TIMEOUT, DURATIONS, SPEED
+from tests.chaos.haste import DRAIN_TIMEOUT
 from tests.chaos.operator import mend
 from tests.chaos.place import Placing
 from tests.chaos.points import Place
@@ -63,18 +59,6 @@ class Outcome:
     seconds: float
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-
-
-@contextlib.asynccontextmanager
-async def chaos_cloud(network: str) -> AsyncIterator[Simulation]:
-    """Run a small cloud whose files are thrown away."""
-    folder = Path(tempfile.mkdtemp(prefix="stackroll-chaos-"))
-    spec = SimSpec(control=2, compute=2, guests=3, speed=SPEED, network=network)
-    try:
-        async with simulation(spec, folder, durations=DURATIONS) as sim:
-            yield sim
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def request_of(sim: Simulation, *, commit: Approval = Approval.AUTO) -> UpgradeRequest:

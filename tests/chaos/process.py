@@ -1,0 +1,40 @@
+"""Matrix and deaths as processes of their own: what they do to waits and limits must not reach other tests."""
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+
+import pytest
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What came of a process."""
+
+    status: int
+    output: str
+
+
+def run_and_show(capfd: pytest.CaptureFixture[str], module: str, *words: str) -> Ran:
+    """Run a module, and show what it prints while it prints it."""
+    lines = []
+    command = (sys.executable, "-m", module, *words)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.append(line)
+            with capfd.disabled():
+                print(line, end="", flush=True)
+    return Ran(process.returncode, "".join(lines))
+
+
+def seed() -> int:
+    """Return the seed that was asked for, or one that nobody has seen."""
+    return setting("SEED", int(time.time())) % 1_000_000
+
+
+def setting(name: str, otherwise: int) -> int:
+    """Return a number from the environment (``STACKROLL_CHAOS_...``)."""
+    return int(os.environ.get(f"STACKROLL_CHAOS_{name}") or otherwise)
