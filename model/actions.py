@@ -135,6 +135,13 @@ class CheckRollbackParams(Record):
     databases: dict[str, tuple[str, ...]] = {}
 
 
+class SettleParams(Record):
+    """``settle``: wait until no try of a step runs any more on its host; nothing is changed."""
+
+    service: str
+    version: str
+
+
 class RewriteParams(Record):
     """``rewrite_objects``: what ``version`` stored in newer object versions is rewritten to those of the baseline."""
 
@@ -193,6 +200,7 @@ PARAMS: dict[Action, type[Record]] = {
     Action.VERIFY_COMPUTE: VerifyComputeParams,
     Action.VERIFY_CLOUD: VerifyCloudParams,
     Action.CHECK_ROLLBACK: CheckRollbackParams,
+    Action.SETTLE: SettleParams,
     Action.REWRITE_OBJECTS: RewriteParams,
     Action.VERIFY_ROLLBACK: VerifyCloudParams,
     Action.COUNT_LOSSES: LossParams,

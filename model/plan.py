@@ -73,6 +73,7 @@ class Action(StrEnum):
     VERIFY_COMPUTE = "verify_compute"
     VERIFY_CLOUD = "verify_cloud"
     CHECK_ROLLBACK = "check_rollback"
+    SETTLE = "settle"
     REWRITE_OBJECTS = "rewrite_objects"
     VERIFY_ROLLBACK = "verify_rollback"
     COUNT_LOSSES = "count_losses"

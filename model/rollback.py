@@ -24,6 +24,12 @@ def effective(steps: Iterable[StepStatus]) -> tuple[str, ...]:
     return tuple(status.id for status in steps if took_effect(status))
 
 
+def unsettled(steps: Iterable[StepStatus]) -> tuple[str, ...]:
+    """Return the ids of the steps that have begun and are not known to have ended well, or to have been taken back."""
+    settled = (StepState.DONE, StepState.SKIPPED)
+    return tuple(status.id for status in steps if took_effect(status) and status.state not in settled)
+
+
 def committed(plan: Plan, steps: Mapping[str, StepStatus]) -> tuple[str, ...]:
     """Return the steps behind the commit point that have begun; empty while rollback loses nothing.
 

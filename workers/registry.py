@@ -13,6 +13,7 @@ from activities.objects import ObjectActivities
 from activities.quiesce import QuiesceActivities
 from activities.report import Reports
 from activities.rollback import RollbackActivities
+from activities.settle import SettleActivities
 from activities.snapshot import SnapshotActivities
 from activities.verify import VerifyActivities
 from activities.verify_rollback import VerifyRollbackActivities
@@ -42,6 +43,7 @@ class Activities:
             FactsActivities(tools),
             Planner(),
             RollbackPlanner(),
+            SettleActivities(tools),
             SnapshotActivities(tools),
             HostActivities(tools),
             ApiActivities(tools),

@@ -15,8 +15,8 @@ from activities.context import errors_mapped
 from activities.errors import Refused
 from model.control import RollbackRequest
 from model.messages import GroupStatus, PastUpgrade, RollbackPlanRequest, RunRecord
-from model.plan import Plan
-from model.rollback import changed_anything, committed, effective, mark_undone, newest_states
+from model.plan import Action, Plan
+from model.rollback import changed_anything, committed, effective, mark_undone, newest_states, unsettled
 from model.status import StepState, StepStatus
 from workflows.names import CLOUD_KEY, MAKE_ROLLBACK_PLAN, READ_UPGRADE, child_id
 from workflows.restore_plan import make_restore_plan
@@ -38,7 +38,8 @@ class RollbackPlanner:
         """Plan the way back of a run that is still open."""
         async with errors_mapped():
             happened = [id_ for id_ in effective(asked.steps) if id_ in asked.plan.by_id]
-            return make_rollback_plan(asked.plan, asked.inventory, happened)
+            unknown = [id_ for id_ in unsettled(asked.steps) if id_ in asked.plan.by_id]
+            return make_rollback_plan(asked.plan, asked.inventory, happened, unknown)
 
     @activity.defn(name=READ_UPGRADE)
     async def read_upgrade(self, asked: RollbackRequest) -> PastUpgrade:
@@ -81,7 +82,7 @@ class Past:
             return past.model_copy(update={"back": make_restore_plan(plan, inventory), "restore": True})
         if not changed_anything(plan, mine.values()) or (self._proven and not _undoable(plan, happened)):
             return past.model_copy(update={"refusal": f"{self._upgrade} has left nothing to take back"})
-        return past.model_copy(update={"back": make_rollback_plan(plan, inventory, happened)})
+        return past.model_copy(update={"back": make_rollback_plan(plan, inventory, happened, unsettled(mine.values()))})
 
     async def _status(self) -> WorkflowExecutionStatus | None:
         try:
@@ -169,7 +170,8 @@ def _taken_back(record: RunRecord, states: dict[str, StepStatus]) -> set[str]:
     steps: Iterable[StepStatus] = states.values()
     done = {status.id for status in steps if status.state is StepState.DONE}
     back = record.back.steps if record.back is not None else ()
-    return {step.of for step in back if step.of is not None and step.id in done}
+    taken = (step for step in back if step.action is not Action.SETTLE)
+    return {step.of for step in taken if step.of is not None and step.id in done}
 
 
 def _is_done(states: dict[str, StepStatus], step: str) -> bool:

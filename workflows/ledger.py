@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 
-from model.plan import Plan, Step
+from model.plan import Action, Plan, Step
 from model.status import (
     Event,
     Remaining,
@@ -91,7 +91,9 @@ class Ledger:
     def _take_back(self, status: StepStatus) -> None:
         """Mark a step of the upgrade as taken back once its compensation has been carried out."""
         step = self.back.by_id.get(status.id) if self.back is not None else None
-        if step is not None and step.of is not None and step.of in self.steps and status.state is StepState.DONE:
+        if step is None or step.of is None or step.action is Action.SETTLE:
+            return
+        if step.of in self.steps and status.state is StepState.DONE:
             marks = {"state": StepState.UNDONE, "undone": True}
             self._tally.put(self.steps[step.of].model_copy(update=marks))
 

@@ -5,7 +5,14 @@ Pure: the same plan and the same steps that happened give the same way back.
 
 from collections.abc import Collection
 
-from model.actions import CheckRollbackParams, SwitchParams, VerifyCloudParams, as_params
+from model.actions import (
+    CheckRollbackParams,
+    ManageParams,
+    SettleParams,
+    SwitchParams,
+    VerifyCloudParams,
+    as_params,
+)
 from model.base import Record
 from model.inventory import Inventory
 from model.plan import Action, Phase, Plan, Reversibility, Step, in_order
@@ -21,11 +28,14 @@ VERIFY = f"{BACK}verify"
 _SWITCHES = (Action.SWITCH, Action.SWITCH_QUIESCED, Action.SWITCH_COMPUTE)
 
 
-def make_rollback_plan(plan: Plan, inventory: Inventory, happened: Collection[str]) -> Plan:
+def make_rollback_plan(
+    plan: Plan, inventory: Inventory, happened: Collection[str], unknown: Collection[str] = ()
+) -> Plan:
     """Compute the way back before the commit point.
 
-    First a check that the way is open, which changes nothing; then the compensations, with the repairs that a service
-    asks for in between (``Service.repairs``); last the proof that the cloud is wholly at the release before.
+    First a check that the way is open, which changes nothing; then the end of what nobody has seen ending (``unknown``:
+    steps that have begun and are not known to have ended); then the compensations, with the repairs that a service asks
+    for in between (``Service.repairs``); last the proof that the cloud is wholly at the release before.
     """
     undoable = {id_ for id_ in happened if plan.by_id[id_].undo is not None}
     back = {node.id: node.needs for node in compensation([_node(step) for step in plan.steps], undoable)}
@@ -33,14 +43,16 @@ def make_rollback_plan(plan: Plan, inventory: Inventory, happened: Collection[st
         repair for name in inventory.services for repair in SERVICES[name].repairs(plan, inventory, frozenset(undoable))
     ]
     check = _own(CHECK, "check that the way back is open", Action.CHECK_ROLLBACK, _what_goes_back(plan, undoable))
-    steps = [check]
+    settled = [_settle(plan.by_id[id_]) for id_ in unknown if plan.by_id[id_].action is Action.RUN_MANAGE]
+    steps = [check, *settled]
+    first = tuple(step.id for step in settled) or (CHECK,)
     for id_, needs in back.items():
         waits = [repair.step.id for repair in repairs if id_ in repair.before]
         steps.append(_compensation(plan.by_id[id_], (*(f"{BACK}{need}" for need in needs), *waits)))
     for repair in repairs:
         after = tuple(f"{BACK}{id_}" for id_ in repair.after if id_ in back)
         steps.append(repair.step.model_copy(update={"needs": (*repair.step.needs, *after)}))
-    steps = [step if step.needs or step is check else step.model_copy(update={"needs": (CHECK,)}) for step in steps]
+    steps = [step if step.needs or step is check else step.model_copy(update={"needs": first}) for step in steps]
     verify = _own(VERIFY, f"verify that the whole cloud is back at {plan.source}", Action.VERIFY_ROLLBACK, before(plan))
     steps.append(verify.model_copy(update={"needs": last_of(steps)}))
     return Plan(cloud=plan.cloud, source=plan.target, target=plan.source, limits=plan.limits, steps=in_order(steps))
@@ -62,6 +74,24 @@ def _what_goes_back(plan: Plan, undoable: Collection[str]) -> CheckRollbackParam
             old.setdefault(step.target, {})[back.service] = back.version
             new[forth.service] = forth.version
     return CheckRollbackParams(old=old, new=new)
+
+
+def _settle(step: Step) -> Step:
+    """A database command has no compensation to exclude it: a try that may still run is waited for."""
+    known = ManageParams.model_validate(step.params)
+    return Step(
+        id=f"{BACK}{step.id}",
+        title=f"see that no try runs any more: {step.title}",
+        phase=Phase.ROLLBACK,
+        action=Action.SETTLE,
+        target=step.target,
+        service=step.service,
+        needs=(CHECK,),
+        params=as_params(SettleParams(service=known.service, version=known.version)),
+        reversibility=Reversibility.R0,
+        timeout=step.timeout,
+        of=step.id,
+    )
 
 
 def _own(id_: str, title: str, action: Action, params: Record) -> Step:

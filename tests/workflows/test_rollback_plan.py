@@ -96,6 +96,15 @@ def test_limits_are_those_of_the_upgrade(whole: Plan) -> None:
     assert whole.limits == PLAN.limits
 
 
+def test_a_migration_whose_end_nobody_has_seen_is_waited_for_before_anything_is_taken_back() -> None:
+    plan = make_rollback_plan(
+        PLAN, INVENTORY, up_to("expand/nova/db-sync"), ["expand/nova/db-sync", "install/nova/ctl2"]
+    )
+    others = {step.id for step in plan.steps} - {"back/check", "back/expand/nova/db-sync"}
+    assert all("back/expand/nova/db-sync" in ancestors(plan, id_) for id_ in others)
+    assert plan.by_id["back/expand/nova/db-sync"].action is Action.SETTLE
+
+
 def test_before_any_switch_only_software_is_removed() -> None:
     plan = make_rollback_plan(PLAN, INVENTORY, up_to("expand/nova/db-sync"))
     actions = {step.action for step in plan.steps}
