@@ -68,6 +68,7 @@ class Going:
     id: str = field(default_factory=lambda: f"death-{uuid4().hex[:8]}")
     state: RunState | None = None
     aborted: bool = False
+    over: bool = False
     hits: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     seconds: float = 0.0
@@ -109,7 +110,7 @@ class Batch:
     async def _kill(self) -> None:
         """Kill at random moments, as long as a run goes on that has not met its death."""
         await self._until(lambda: any(run.state is not None for run in self.runs))
-        while not all(run.ended for run in self.runs):
+        while not all(run.over for run in self.runs):
             if not any(run.wants for run in self.runs):
                 await asyncio.sleep(0.5)
                 continue
@@ -137,7 +138,7 @@ class Batch:
                 await worker
         except TimeoutError:
             run.problems.append(f"it is still {run.state} after {LONGEST:.0f} s")
-        run.seconds = time.monotonic() - begun
+        run.over, run.seconds = True, time.monotonic() - begun
         run.problems += await self._judge(run, user, guests)
 
     async def _work(self, user: User) -> None:
