@@ -13,7 +13,6 @@ import contextlib
 import random
 import re
 import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -40,6 +39,7 @@ from simulator.server import Simulation
 from tests.chaos import judge
 from tests.chaos.clouds import small_cloud
 from tests.chaos.embedded import KINDS, Embedded
+from tests.chaos.told import run_until_told
 from tests.chaos.user import User
 from workflows.names import TASK_QUEUE
 
@@ -279,11 +279,9 @@ def main() -> int:
     parser.add_argument("--at-once", type=int, default=8)
     parser.add_argument("--seed", type=int, default=int(time.time()) % 1_000_000)
     arguments = parser.parse_args()
-    # As Ctrl-C does: what was started is ended.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     begun = time.monotonic()
     print(f"{arguments.runs} runs, seed {arguments.seed}", flush=True)
-    done = asyncio.run(die(arguments.runs, arguments.at_once, arguments.seed))
+    done = run_until_told(die(arguments.runs, arguments.at_once, arguments.seed))
     print(summary(done, time.monotonic() - begun))
     return 1 if any(run.problems for run in done) else 0
 

@@ -11,7 +11,6 @@ import asyncio
 import json
 import math
 import random
-import signal
 import sys
 import time
 from collections import Counter
@@ -21,6 +20,7 @@ from typing import Any
 
 from tests.chaos.cases import Case
 from tests.chaos.shard import gather_cases
+from tests.chaos.told import run_until_told
 
 # A process runs so many cases, and is then replaced by a fresh one with a fresh server.
 CHUNK = 48
@@ -140,10 +140,8 @@ def main() -> int:
     parser.add_argument("--list", action="store_true", help="only print the cases")
     parser.add_argument("--failures", type=Path, default=Path("chaos-failures"))
     arguments = parser.parse_args()
-    # As Ctrl-C does: what was started is ended.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     begun = time.monotonic()
-    cases = asyncio.run(gather_cases())
+    cases = run_until_told(gather_cases())
     steps = len({case.place for case in cases})
     print(f"{len(cases)} cases at {steps} steps and compensations; seed {arguments.seed}", flush=True)
     wanted = chosen(cases, arguments)
@@ -152,7 +150,7 @@ def main() -> int:
         return 0
     until = begun + arguments.enough
     matrix = Matrix(arguments.jobs, arguments.at_once, arguments.failures, until=until)
-    results = asyncio.run(matrix.run(wanted))
+    results = run_until_told(matrix.run(wanted))
     print(summary(results, time.monotonic() - begun))
     return 1 if any(result["problems"] for result in results) else 0
 

@@ -10,12 +10,10 @@ import asyncio
 import contextlib
 import json
 import math
-import signal
 import sys
 import time
 import traceback
-from collections.abc import AsyncIterator, Coroutine
-from typing import Any
+from collections.abc import AsyncIterator
 
 from temporalio.testing import WorkflowEnvironment
 
@@ -24,6 +22,7 @@ from tests.chaos.clouds import small_cloud
 from tests.chaos.haste import DURATIONS, SPEED
 from tests.chaos.place import placing_worker
 from tests.chaos.recorder import record_run
+from tests.chaos.told import run_until_told
 from tests.chaos.trial import Bench, Outcome, Trial
 from workers.codec import data_converter
 from workers.dev import SEARCH_ATTRIBUTES, temporal_binary
@@ -83,15 +82,7 @@ def main() -> None:
     parser.add_argument("--until", type=float, default=math.inf)
     arguments = parser.parse_args()
     cases = [Case.load(content) for content in json.loads(sys.stdin.readline())]
-    asyncio.run(_until_told(run_cases(cases, arguments.at_once, arguments.until)))
-
-
-async def _until_told(work: Coroutine[Any, Any, None]) -> None:
-    """Do the work; SIGTERM ends it in order, the Temporal server included."""
-    task = asyncio.ensure_future(work)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+    run_until_told(run_cases(cases, arguments.at_once, arguments.until))
 
 
 if __name__ == "__main__":
