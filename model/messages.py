@@ -25,7 +25,9 @@ class PlanResult(Record):
 class GroupRequest(Record):
     """The input of a child: the steps that it runs, what of them has passed already, and how often each was tried.
 
-    ``root``: the workflow to report to, where that is not the upgrade itself (a ``Rollback`` afterwards).
+    Attributes:
+        root: the workflow to report to, where that is not the upgrade itself (a ``Rollback`` afterwards).
+        report_every: the least seconds between two reports; the first one, and one of a failure, do not wait.
     """
 
     upgrade: str
@@ -36,6 +38,7 @@ class GroupRequest(Record):
     passed: tuple[str, ...] = ()
     tries: dict[str, int] = {}
     paused: bool = False
+    report_every: float = 1.0
 
 
 class StepReports(Record):

@@ -85,6 +85,7 @@ class Children:
             passed=tuple(id_ for id_, state in states.items() if state in _PASSED),
             tries={key: count for key, count in self._tries.items() if key in keys},
             paused=self._ledger.paused,
+            report_every=names.report_every(len(inventory.hosts)),
         )
 
     def _tell_what_came_meanwhile(self, group: str) -> None:

@@ -5,6 +5,7 @@ taken back before the child ends, so that no host stays half way.
 """
 
 import asyncio
+import contextlib
 from datetime import datetime, timedelta
 
 from temporalio import workflow
@@ -18,7 +19,6 @@ with workflow.unsafe.imports_passed_through():
     from workflows.details import group_details
     from workflows.executor import Executor
     from workflows.ledger import pending
-    from workflows.names import REPORT_EVERY
     from workflows.nodes import group_nodes
     from workflows.rollback_plan import BACK
     from workflows.walker import Walker
@@ -97,15 +97,19 @@ class _Group:
             await self._until(due)
             batch, self._outbox, self._telling = tuple(self._outbox), [], True
             await root.signal("step_reports", StepReports(steps=batch))
-            self._telling, due = False, workflow.now() + REPORT_EVERY
+            self._telling, due = False, workflow.now() + timedelta(seconds=self._request.report_every)
 
     async def _until(self, due: datetime) -> None:
-        """Wait until a moment, or until all that happens just now has happened: an end, and the next begin."""
+        """Wait until a moment or a failure, and until all that happens just now has happened: an end, and a begin."""
         left = due - workflow.now()
         if left > timedelta():
-            await workflow.sleep(left, summary="before the next report to the run")
-        else:
-            await workflow.wait_condition(lambda: True)
+            with contextlib.suppress(TimeoutError):
+                await workflow.wait_condition(
+                    lambda: any(status.state is StepState.FAILED for status in self._outbox),
+                    timeout=left,
+                    timeout_summary="before the next report to the run",
+                )
+        await workflow.wait_condition(lambda: True)
 
     @workflow.query(name="status", description="Whether it is paused, and its steps.")
     def status(self) -> GroupStatus:

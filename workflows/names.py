@@ -37,8 +37,15 @@ READ_TIMEOUT = timedelta(minutes=5)
 REPORT_TIMEOUT = timedelta(minutes=2)
 WATCH_TIMEOUT = timedelta(days=30)
 WATCH_HEARTBEAT = timedelta(seconds=15)
-# The least time between two reports of a child to its run: each is a signal, and the run's history is limited.
-REPORT_EVERY = timedelta(seconds=1)
+# Seconds between two reports of a child to its run: each is a signal, and a run's history is limited to some 10,000
+# events. A fleet's children report as much less often as there are more of them.
+REPORT_EVERY = 1.0
+REPORT_EVERY_AT_MOST = 60.0
+HOSTS_PER_REPORT_SECOND = 30
+# How many nodes of a graph one activation starts, which may take two seconds at most however busy the machine is, and
+# the time until the next ones.
+MOST_STARTS = 20
+STARTS_EVERY = timedelta(milliseconds=10)
 # Waits before a failed step is started again by itself: 2, 4, 8 ... seconds.
 BACKOFF_SECONDS = 2.0
 
@@ -46,6 +53,11 @@ BACKOFF_SECONDS = 2.0
 def lock_id(cloud: str) -> str:
     """Return the id of the workflow whose existence says that a run of this cloud is going on."""
     return f"stackroll/cloud/{cloud}"
+
+
+def report_every(hosts: int) -> float:
+    """Return the least seconds between two reports of a child of a run of so many hosts."""
+    return max(REPORT_EVERY, min(REPORT_EVERY_AT_MOST, hosts / HOSTS_PER_REPORT_SECOND))
 
 
 def child_id(upgrade: str, group: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
+    from workflows import names
     from workflows.dag import Machine, NodeState
     from workflows.executor import StepError
 
@@ -34,20 +35,28 @@ class Walker:
         May be called again, for instance after it was cancelled: what runs goes on meanwhile.
         """
         while not self.machine.halted:
-            for id_ in self.machine.startable():
-                self.machine.start(id_)
-                task = asyncio.create_task(self._one(id_))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+            ready = self.machine.startable()
+            for id_ in ready[: names.MOST_STARTS]:
+                self._start(id_)
             if until_stuck and self.stuck:
                 return
-            await workflow.wait_condition(
-                lambda: bool(
-                    self._defect or self.machine.startable() or self.machine.halted or (until_stuck and self.stuck)
+            if len(ready) > names.MOST_STARTS:
+                # What one activation does must not take long, and only an event, such as a timer's, begins another.
+                await workflow.sleep(names.STARTS_EVERY, summary="before more is started")
+            else:
+                await workflow.wait_condition(
+                    lambda: bool(
+                        self._defect or self.machine.startable() or self.machine.halted or (until_stuck and self.stuck)
+                    )
                 )
-            )
             if self._defect is not None:
                 raise self._defect
+
+    def _start(self, id_: str) -> None:
+        self.machine.start(id_)
+        task = asyncio.create_task(self._one(id_))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _one(self, id_: str) -> None:
         try:

@@ -1,6 +1,7 @@
 """What an upgrade does, seen at the boundary of its activities, on a real Temporal server."""
 
 import asyncio
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from temporalio.exceptions import ApplicationError
 from model.inventory import KNOWN_SERVICES
 from model.messages import GroupStatus
 from model.plan import Action, Phase, Plan
-from model.status import Report, RunState, StepState
+from model.status import Event, Report, RunState, StepState
 from model.work import Finding
 from tests.workflows.fake_cloud import FakeCloud, request, running_worker, start
 from workflows import names
@@ -56,6 +57,44 @@ async def test_what_happens_in_a_moment_is_told_at_once_and_nothing_of_it_is_los
     assert told >= {(step.id, kind) for step in report.steps for kind in ("running", "done")}
     reports = [event for event in history.events if event.HasField("workflow_execution_signaled_event_attributes")]
     assert len(reports) < len(report.steps), "each step begins and ends: told one by one it would be twice as many"
+
+
+async def test_a_fleet_s_child_tells_its_begin_and_a_failure_at_once(
+    temporal: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(names, "report_every", lambda _hosts: 3600.0)
+    cloud = FakeCloud(fail={"cmp1/switch": 3}, hold={"undo cmp1/switch": asyncio.Event()})
+    async with running_worker(temporal, cloud) as queue:
+        run = await start(temporal, queue, request(computes=1))
+        await cloud.until(lambda: "undo cmp1/switch" in cloud.running)
+        told: set[tuple[str, str]] = set()
+        while ("cmp1/switch", "failed") not in told:
+            events = await run.handle.query("timeline", result_type=list[Event])
+            told = {(event.subject, event.kind) for event in events}
+        assert told >= {("cmp1/install", "running"), ("cmp1/drain", "done"), ("cmp1/switch", "undoing")}
+        cloud.hold["undo cmp1/switch"].set()
+        await run.until(RunState.FAILING)
+        history = await run.handle.fetch_history()
+        reports = [event for event in history.events if event.HasField("workflow_execution_signaled_event_attributes")]
+        cmp1 = [event for event in reports if b"cmp1/" in event.SerializeToString()]
+        assert len(cmp1) == 2
+        await run.handle.signal("abort", {"by": "anna", "reason": "test", "mode": "stop"})
+        with pytest.raises(WorkflowFailureError):
+            await run.handle.result()
+
+
+async def test_one_activation_starts_a_part_of_many_hosts(temporal: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All at once would take longer than an activation may, on a busy machine."""
+    monkeypatch.setattr(names, "MOST_STARTS", 3)
+    cloud = FakeCloud()
+    async with running_worker(temporal, cloud) as queue:
+        run = await start(temporal, queue, request(computes=6, max_unavailable=5))
+        await run.handle.result()
+        history = await run.handle.fetch_history()
+    initiated = (event.start_child_workflow_execution_initiated_event_attributes for event in history.events)
+    starts = Counter(one.workflow_task_completed_event_id for one in initiated if "/host/" in one.workflow_id)
+    assert starts.total() == 6
+    assert max(starts.values()) == 3
 
 
 async def test_max_unavailable_bounds_the_hosts_out_of_service(temporal: Client) -> None:

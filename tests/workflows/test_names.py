@@ -1,0 +1,13 @@
+"""How often children report depends on the fleet."""
+
+import pytest
+
+from workflows.names import report_every
+
+
+@pytest.mark.parametrize(
+    ("hosts", "seconds"),
+    [(1, 1.0), (30, 1.0), (60, 2.0), (300, 10.0), (1000, pytest.approx(33.3, abs=0.1)), (5000, 60.0)],
+)
+def test_report_every(hosts: int, seconds: float) -> None:
+    assert report_every(hosts) == seconds
