@@ -10,7 +10,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,6 +38,7 @@ class Cloud:
     Attributes:
         auth_url: keystone's address as ``clouds.yaml`` has it.
         verify: whether certificates are checked, or the file to check them with.
+        providers: the ids of each host's hypervisors, as far as they have been asked for.
     """
 
     auth_url: str
@@ -45,6 +46,7 @@ class Cloud:
     session: Any
     compute: Adapter
     placement: Adapter
+    providers: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 async def call(inventory: Inventory, api: str, ask: Callable[[Cloud], _T]) -> _T:

@@ -91,11 +91,10 @@ class ComputeActivities:
         (last,) = await read_units(self._hosts, inventory, host, (params.unit,))
         if (last.version, last.since) != (params.version, first.since):
             raise _not_running(params, last, "did not stay up")
-        ids = (await openstack.providers(inventory)).get(host, ())
-        await self._check_identity(inventory, host, ids)
+        identity = await self._check_identity(inventory, host)
         return StepResult(
             summary=f"{host} runs {params.version} and reports to nova",
-            details={"since": last.since, "reported": row.updated_at, "hypervisors": list(ids)},
+            details={"since": last.since, "reported": row.updated_at, "hypervisor": identity},
         )
 
     async def _wait_for_version(self, work: Work, params: VerifyComputeParams) -> UnitState:
@@ -111,22 +110,23 @@ class ComputeActivities:
             raise _not_running(params, last, "is not what should run")
         return last
 
-    async def _check_identity(self, inventory: Inventory, host: str, hypervisors: tuple[str, ...]) -> None:
+    async def _check_identity(self, inventory: Inventory, host: str) -> str:
         """A host that has become another one for nova would treat its own guests as evacuated ones."""
         done = await self._hosts.run(inventory, host, f"cat {COMPUTE_ID} 2>/dev/null", check=False)
         own = done.stdout.strip()
-        if own and own not in hypervisors:
+        if own and await openstack.host_of(inventory, own) != host:
+            known = (await openstack.providers(inventory)).get(host, ())
             raise StepFailed(
-                f"its identity has changed: {COMPUTE_ID} says {own}, nova knows {', '.join(hypervisors) or 'none'}",
+                f"its identity has changed: {COMPUTE_ID} says {own}, nova knows {', '.join(known) or 'none'}",
                 host=host,
                 remedy="stop nova-compute there before anything else, and restore the file",
             )
+        return own
 
     async def _service(self, inventory: Inventory, host: str) -> ServiceRow:
+        for row in await openstack.service_records(inventory, binary=COMPUTE_UNIT, host=host):
+            return row
         rows = await openstack.service_records(inventory, binary=COMPUTE_UNIT)
-        for row in rows:
-            if row.host == host:
-                return row
         known = ", ".join(sorted(row.host for row in rows)) or "none"
         raise StepFailed(
             f"nova knows no {COMPUTE_UNIT} on it",

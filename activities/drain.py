@@ -35,7 +35,7 @@ class Drain:
             StepFailed: guests are left that cannot be moved, or time is over.
         """
         started = time.monotonic()
-        self._providers = (await openstack.providers(self._inventory)).get(self._host, ())
+        self._providers = await openstack.providers_of(self._inventory, self._host)
         while True:
             decision = await self._decide()
             if decision.done:

@@ -39,17 +39,19 @@ async def transport(inventory: Inventory) -> tuple[str, bool | str]:
     return await call(inventory, "keystone", read)
 
 
-async def service_records(inventory: Inventory, *, binary: str | None = None) -> list[ServiceRow]:
-    """Return nova's list of services, of one binary or of all.
+async def service_records(
+    inventory: Inventory, *, binary: str | None = None, host: str | None = None
+) -> list[ServiceRow]:
+    """Return nova's list of services, of one binary or of all, on one host (exactly this name) or on all.
 
     Raises:
         Unreachable: when a cell is down, because then part of the answer is missing.
     """
-    params = {"binary": binary} if binary else {}
+    params = ({"binary": binary} if binary else {}) | ({"host": host} if host else {})
     found = await call(
         inventory, "nova", lambda cloud: get(cloud.compute, "/os-services", SERVICES, params)["services"]
     )
-    return [_service(row) for row in found]
+    return [_service(row) for row in found if host in {None, row["host"]}]
 
 
 async def set_service_status(inventory: Inventory, service_id: str, *, enabled: bool, reason: str = "") -> None:
@@ -159,6 +161,32 @@ async def providers(inventory: Inventory) -> dict[str, tuple[str, ...]]:
         host = row["service"]["host"]
         found[host] = (*found.get(host, ()), str(row["id"]))
     return found
+
+
+async def providers_of(inventory: Inventory, host: str) -> tuple[str, ...]:
+    """Return the ids of a host's hypervisors, which stay the same while it is nova's.
+
+    Nova can only list the whole fleet by host, so that is asked once, and again for a host that was not in the list.
+    """
+    known = await call(inventory, "nova", lambda cloud: cloud.providers)
+    if host not in known:
+        known.update(await providers(inventory))
+    return known.get(host, ())
+
+
+async def host_of(inventory: Inventory, hypervisor: str) -> str | None:
+    """Return the host that nova has a hypervisor of this id on; None when it knows no such id."""
+
+    def read(cloud: Cloud) -> str | None:
+        response = cloud.compute.get(
+            f"/os-hypervisors/{hypervisor}", microversion=HYPERVISORS, connect_retries=2, raise_exc=False
+        )
+        if response.status_code in {400, 404}:  # 400: no id at all
+            return None
+        check(response)
+        return str(response.json()["hypervisor"]["service"]["host"])
+
+    return await call(inventory, "nova", read)
 
 
 async def allocations_on(inventory: Inventory, *provider_ids: str) -> dict[str, dict[str, int]]:

@@ -27,8 +27,8 @@ def answer(cloud: SimCloud, request: Request) -> Response:  # noqa: PLR0911 - a 
             return _set_service(cloud, request, id_)
         case ("GET", ["v2.1", "os-migrations"]):
             return _migrations(cloud, request)
-        case ("GET", ["v2.1", "os-hypervisors", *_]):
-            return Response(200, {"hypervisors": [_hypervisor(cloud, host) for host in cloud.nova.providers]})
+        case ("GET", ["v2.1", "os-hypervisors", *rest]):
+            return _hypervisors(cloud, rest)
         case ("GET", ["v2.1", "flavors", *_]):
             row = {"id": "1", "name": "tiny", "OS-FLV-EXT-DATA:ephemeral": 0, "os-flavor-access:is_public": True}
             return Response(200, {"flavors": [{**FLAVOR, **row}]})
@@ -100,6 +100,17 @@ def migration_row(cloud: SimCloud, move: Migration) -> dict[str, Any]:
         "created_at": cloud.clock.iso(move.created),
         "updated_at": cloud.clock.iso(move.updated),
     }
+
+
+def _hypervisors(cloud: SimCloud, rest: list[str]) -> Response:
+    """List them, or show the one whose id is in the path."""
+    if rest in ([], ["detail"]):
+        return Response(200, {"hypervisors": [_hypervisor(cloud, host) for host in cloud.nova.providers]})
+    id_ = rest[0]
+    host = next((host for host, known in cloud.nova.providers.items() if known == id_), None)
+    if host is None:
+        return fault(404, "itemNotFound", f"Hypervisor with ID '{id_}' could not be found.")
+    return Response(200, {"hypervisor": _hypervisor(cloud, host)})
 
 
 def _hypervisor(cloud: SimCloud, host: str) -> dict[str, Any]:

@@ -186,7 +186,10 @@ class FakeCloud:
                 {"id": f"provider-{host}", "hypervisor_hostname": host, "service": {"host": host}}
                 for host in self.hosts
             ]
-            return 200, {"hypervisors": rows}
+            if parts[1] == "detail":
+                return 200, {"hypervisors": rows}
+            row = next((row for row in rows if row["id"] == parts[1]), None)
+            return (404, {"itemNotFound": {"message": "no such"}}) if row is None else (200, {"hypervisor": row})
         return self._servers(method, parts, query)
 
     def _services(self, method: str, parts: list[str], body: Any) -> tuple[int, Any]:

@@ -200,9 +200,10 @@ async def test_nova_away_is_temporal_s_to_try_again(cloud: FakeCloud, runner: Ru
 
 async def test_a_host_is_alive_when_it_runs_the_version_and_has_reported(cloud: FakeCloud, runner: Runner) -> None:
     cloud.reports = True
+    runner.hosts.files["/var/lib/nova/compute_id"] = "provider-cmp1"
     result = await runner.run(Action.VERIFY_COMPUTE, version="33.0.1")
     assert result.summary == "cmp1 runs 33.0.1 and reports to nova"
-    assert result.details["hypervisors"] == ["provider-cmp1"]
+    assert result.details["hypervisor"] == "provider-cmp1"
 
 
 @pytest.mark.parametrize(
