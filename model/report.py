@@ -1,6 +1,6 @@
 """What a report says, worked out once for the terminal and for the page: pure data from a run's record."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 from model.base import Record
@@ -19,6 +19,10 @@ from model.comparison import (
 from model.plan import Phase
 from model.status import Event, Report, RunState, StepState, StepStatus
 from model.words import clock, count, duration, elapsed
+
+# A report with more events than this would come near what Temporal takes as one payload.
+MOST_EVENTS = 2_000
+_BEGIN_AND_END = (StepState.RUNNING.value, StepState.DONE.value)
 
 
 class ReportFiles(Record):
@@ -86,6 +90,14 @@ def make_page(report: Report) -> Page:
         groups=_groups(report.steps),
         acts=tuple(event for event in report.events if event.by),
     )
+
+
+def without_repetition(events: Sequence[Event], steps: Iterable[StepStatus]) -> tuple[Event, ...]:
+    """Return the events of a report: of many, without the begin and end of steps that those steps tell."""
+    if len(events) <= MOST_EVENTS:
+        return tuple(events)
+    plain = {step.id for step in steps if step.state is StepState.DONE and step.tries <= 1}
+    return tuple(event for event in events if event.subject not in plain or event.kind not in _BEGIN_AND_END)
 
 
 _WORDS = {"RollingUpgrade": "upgrade", "Rollback": "rollback"}

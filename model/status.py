@@ -143,7 +143,11 @@ class ApiAvailability(Record):
 
 
 class Report(Record):
-    """The answer of the ``report`` query, and the data of the HTML report."""
+    """The answer of the ``report`` query, and the data of the HTML report.
+
+    ``events``: everything that happened, in order; of a fleet, without what ``steps`` says as well. ``left_out`` is how
+    many those are; the ``timeline`` query has them all.
+    """
 
     status: UpgradeStatus
     steps: tuple[StepStatus, ...]
@@ -152,3 +156,4 @@ class Report(Record):
     before: JsonObject = {}
     after: JsonObject = {}
     approvals: tuple[Event, ...] = ()
+    left_out: int = 0

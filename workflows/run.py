@@ -16,6 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from model.inventory import Inventory
     from model.messages import LockRequest
     from model.plan import Action, Phase, Plan, Step
+    from model.report import without_repetition
     from model.spec import UpgradeSpec
     from model.status import Report, RunState, Waiting
     from model.work import StepResult
@@ -238,10 +239,13 @@ class Run(Controlled):
 
     def make_report(self) -> Report:
         """Return the report as far as the run has come."""
+        steps = tuple(self.ledger.steps.values())
+        events = without_repetition(self.ledger.events, steps)
         return Report(
             status=self.ledger.status(workflow.now()),
-            steps=tuple(self.ledger.steps.values()),
-            events=tuple(self.ledger.events),
+            steps=steps,
+            events=events,
+            left_out=len(self.ledger.events) - len(events),
             availability=self._availability.apis if self._availability else (),
             before=self._before,
             after=self._after,

@@ -2,11 +2,12 @@
 
 import pytest
 
+from model import report as reports
 from model.chart import make_chart
 from model.comparison import api_rows, guest_rows, version_rows
 from model.plan import Phase
-from model.report import Tone, make_page
-from model.status import RunState, StepState
+from model.report import Tone, make_page, without_repetition
+from model.status import Event, RunState, StepState
 from tests.cli.runs import at, report, side, status, step
 
 
@@ -106,3 +107,12 @@ def test_of_many_hosts_some_lanes_are_left_out() -> None:
 def test_steps_that_failed_are_counted_by_phase() -> None:
     page = make_page(report(steps=[step("a", StepState.FAILED), step("b", StepState.DONE, Phase.SOAK)]))
     assert [(group.phase, group.failed) for group in page.groups] == [(Phase.DATA, 1), (Phase.SOAK, 0)]
+
+
+def test_of_many_events_those_are_left_out_that_the_steps_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = [step("a", StepState.DONE), step("b", StepState.DONE, tries=2), step("c", StepState.FAILED)]
+    kinds = [(id_, kind) for id_ in "abc" for kind in ("running", "failed" if id_ == "c" else "done")]
+    events = [Event(at=at("23:45:00"), kind=kind, subject=id_) for id_, kind in [("run", "start"), *kinds]]
+    assert without_repetition(events, steps) == tuple(events)
+    monkeypatch.setattr(reports, "MOST_EVENTS", 6)
+    assert without_repetition(events, steps) == (events[0], *events[3:])
