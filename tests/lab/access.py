@@ -67,7 +67,8 @@ class Cloud:
 
     def call(self, method: str, service: str, path: str, body: Any = None) -> httpx.Response:
         """One request through the load balancer on a connection of its own."""
-        return httpx.request(method, self.url(service, path), headers=self.headers, json=body, timeout=120, verify=False)
+        url = self.url(service, path)
+        return httpx.request(method, url, headers=self.headers, json=body, timeout=120, verify=False)
 
     def servers(self, query: str = "") -> list[dict[str, Any]]:
         answer = self.call("GET", "nova", f"/v2.1/servers/detail?{query}")
