@@ -16,6 +16,15 @@ class Ran:
     status: int
     output: str
 
+    @property
+    def failures(self) -> str:
+        """The lines about what has failed, with the indented ones that say why."""
+        lines, kept = self.output.splitlines(), list[str]()
+        for before, line in zip(["", *lines], lines, strict=False):
+            if "FAIL" in line or (line.startswith("      ") and (kept and kept[-1] == before)):
+                kept.append(line)
+        return "\n".join(["", *kept])
+
 
 def run_and_show(capfd: pytest.CaptureFixture[str], module: str, *words: str) -> Ran:
     """Run a module, and show what it prints while it prints it."""

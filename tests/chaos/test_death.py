@@ -13,5 +13,5 @@ pytestmark = [pytest.mark.chaos, pytest.mark.temporal]
 def test_runs_end_as_undisturbed_ones_do(capfd: pytest.CaptureFixture[str]) -> None:
     runs = str(setting("RUNS", 4))
     ran = run_and_show(capfd, "tests.chaos.death", "--runs", runs, "--at-once", runs, "--seed", str(seed()))
-    assert ran.status == 0
+    assert ran.status == 0, ran.failures
     assert re.search(rf"^{runs} runs with a death .* 0 failed", ran.output, re.MULTILINE)

@@ -20,7 +20,7 @@ def test_a_sample_of_every_step_and_every_fault(capfd: pytest.CaptureFixture[str
     sample = ("--sample", str(setting("SAMPLE", SAMPLE)), "--seed", str(seed()), "--enough", str(ENOUGH))
     ran = run_and_show(capfd, "tests.chaos.matrix", *sample, "--jobs", str(JOBS), "--at-once", str(AT_ONCE))
     failed = re.findall(r"FAIL .* s  ([0-9a-f]{8}) ", ran.output)
-    assert ran.status == 0, f"again, each: make chaos CASE={' CASE='.join(failed)}"
+    assert ran.status == 0, f"{ran.failures}\nagain, one at a time: make chaos CASE={failed[0] if failed else '?'}"
     done = re.search(r"^(\d+) runs, 0 failed", ran.output, re.MULTILINE)
     assert done is not None
     assert int(done[1]) >= 8, "the machine is too slow for a sample that says something"
