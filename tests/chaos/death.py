@@ -179,6 +179,7 @@ class Batch:
         if run.state is not wanted:
             return [f"it has ended {run.state}, and not {wanted}"]
         release = OLD if run.aborted else NEW
+        await judge.at_rest(run.sim, SETTLED_WITHIN)
         problems = judge.wholly_at(run.sim, release) + judge.lost(run.sim, guests, user)
         problems += [f"not simulated: {text}" for text in run.sim.shell.unknown]
         problems += repeated(run.sim)

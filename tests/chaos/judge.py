@@ -1,6 +1,8 @@
 """Whether a cloud is wholly at one release and whole: read from the simulated cloud itself, which knows everything."""
 
+import asyncio
 import re
+import time
 from collections import Counter
 from collections.abc import Iterable
 
@@ -10,6 +12,13 @@ from simulator.server import Simulation
 from tests.chaos.user import User
 
 _KEY = re.compile(r"^Started stackroll (?P<step>.+)/(?P<way>do|undo)/(?:(?P<by>.+)/)?(?P<try>\d+)/(?P<part>[^/]+)$")
+
+
+async def at_rest(sim: Simulation, within: float) -> None:
+    """Wait until nova works on no server any more, or so many seconds: a user's last one may still be on its way."""
+    until = time.monotonic() + within
+    while any(guest.task_state is not None for guest in sim.cloud.nova.guests.values()) and time.monotonic() < until:
+        await asyncio.sleep(0.1)
 
 
 def wholly_at(sim: Simulation, release: str) -> list[str]:

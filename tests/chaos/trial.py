@@ -185,6 +185,7 @@ class Trial:
             return [*problems, f"the run is {status.state.value}: {status.message}", *_open(report)]
         release = ENDS.get(status.state, OLD)
         mend(self._sim.cloud)
+        await judge.at_rest(self._sim, SETTLED_WITHIN)
         problems += judge.wholly_at(self._sim, release)
         problems += judge.lost(self._sim, guests, self._user)
         problems += judge.repeated(self._sim, report.steps)
