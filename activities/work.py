@@ -1,6 +1,6 @@
 """A step's changes on hosts, as jobs named after the step; and the proof that they took effect."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from activities.context import Toolbox, progress, remaining, wait_for
@@ -11,6 +11,14 @@ from activities.units import units_of
 from model.work import Work
 
 UNITS_LIMIT = 120.0
+# A unit that its service manager has started again so often while it was waited for dies of its own code.
+MOST_RESTARTS = 3
+
+
+def _died(state: UnitState, began: Mapping[str, int]) -> str:
+    """Say that a unit was started again and again, if it was."""
+    times = state.restarts - began.get(state.unit, state.restarts)
+    return f"has died {times} times: it " if times >= MOST_RESTARTS else ""
 
 
 @dataclass(frozen=True)
@@ -58,19 +66,25 @@ class Hand:
         """Wait until the processes of these units run from this version, and from no other.
 
         Raises:
-            StepFailed: they do not within the limit.
+            StepFailed: they do not within the limit, or die again and again.
         """
         seen: tuple[UnitState, ...] = ()
+        restarts: dict[str, int] = {}
+
+        def dying(state: UnitState) -> bool:
+            began = restarts.setdefault(state.unit, state.restarts)
+            return state.version != version and state.restarts - began >= MOST_RESTARTS
 
         async def running() -> bool:
             nonlocal seen
             seen = await self.units(*units)
-            return all(state.version == version for state in seen)
+            return any(dying(state) for state in seen) or all(state.version == version for state in seen)
 
         limit = min(UNITS_LIMIT, remaining(self.work))
-        if not await wait_for(running, f"{' and '.join(units)} to run from {version}", limit=limit):
-            wrong = next(state for state in seen if state.version != version)
-            raise await self._not_running(wrong, version)
+        await wait_for(running, f"{' and '.join(units)} to run from {version}", limit=limit)
+        if wrong := next((state for state in seen if state.version != version), None):
+            again = _died(wrong, restarts)
+            raise await self._not_running(wrong, version, again)
 
     async def _not_running(self, state: UnitState, version: str, problem: str = "") -> StepFailed:
         hosts, inventory, host = self.tools.hosts, self.work.inventory, self.work.target
