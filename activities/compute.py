@@ -9,6 +9,7 @@ from activities.context import Toolbox, remaining, step_activity, wait_for
 from activities.drain import Drain
 from activities.errors import StepFailed
 from activities.running import UnitState, read_units
+from activities.work import MOST_RESTARTS
 from model.actions import ComputeParams, DrainComputeParams, VerifyComputeParams
 from model.components import COMPUTE_UNIT
 from model.inventory import Inventory
@@ -19,6 +20,8 @@ from model.work import StepResult, Work
 # nova's own limit on how long a service may be silent is 60 s (service_down_time), and it reports every 10 s.
 REPORT_LIMIT = 120.0
 START_LIMIT = 60.0
+# So many questions to nova come between two looks at the unit itself.
+LOOKS_BETWEEN = 4
 REASON_LENGTH = 255
 COMPUTE_ID = "/var/lib/nova/compute_id"
 
@@ -87,10 +90,8 @@ class ComputeActivities:
         inventory, host = work.inventory, params.host
         first = await self._wait_for_version(work, params)
         before = await self._service(inventory, host)
-        row = await self._wait_for_report(inventory, host, before, limit=min(REPORT_LIMIT, remaining(work)))
-        (last,) = await read_units(self._hosts, inventory, host, (params.unit,))
-        if (last.version, last.since) != (params.version, first.since):
-            raise _not_running(params, last, "did not stay up")
+        row = await self._wait_for_report(work, params, before, first)
+        last = await self._check_steady(inventory, params, first)
         identity = await self._check_identity(inventory, host)
         return StepResult(
             summary=f"{host} runs {params.version} and reports to nova",
@@ -98,16 +99,25 @@ class ComputeActivities:
         )
 
     async def _wait_for_version(self, work: Work, params: VerifyComputeParams) -> UnitState:
-        last = UnitState(params.unit, "unknown", (), "")
+        (last,) = await read_units(self._hosts, work.inventory, params.host, (params.unit,))
+        begun = last.restarts
 
         async def runs() -> bool:
             nonlocal last
             (last,) = await read_units(self._hosts, work.inventory, params.host, (params.unit,))
-            return last.version == params.version
+            return last.version == params.version or last.restarts - begun >= MOST_RESTARTS
 
         limit = min(START_LIMIT, remaining(work))
-        if not await wait_for(runs, f"{params.unit} to run {params.version}", limit=limit, every=self._poll):
+        if last.version != params.version:
+            await wait_for(runs, f"{params.unit} to run {params.version}", limit=limit, every=self._poll)
+        if last.version != params.version:
             raise _not_running(params, last, "is not what should run")
+        return last
+
+    async def _check_steady(self, inventory: Inventory, params: VerifyComputeParams, first: UnitState) -> UnitState:
+        (last,) = await read_units(self._hosts, inventory, params.host, (params.unit,))
+        if (last.version, last.since) != (params.version, first.since):
+            raise _not_running(params, last, "did not stay up")
         return last
 
     async def _check_identity(self, inventory: Inventory, host: str) -> str:
@@ -147,9 +157,17 @@ class ComputeActivities:
         return row
 
     async def _wait_for_report(
-        self, inventory: Inventory, host: str, before: ServiceRow, *, limit: float
+        self, work: Work, params: VerifyComputeParams, before: ServiceRow, first: UnitState
     ) -> ServiceRow:
+        inventory, host, looks = work.inventory, params.host, 0
+        limit = min(REPORT_LIMIT, remaining(work))
+
         async def reported() -> ServiceRow | None:
+            nonlocal looks
+            looks += 1
+            if looks % LOOKS_BETWEEN == 0:
+                # What dies of its own code will never report.
+                await self._check_steady(inventory, params, first)
             row = await self._service(inventory, host)
             return row if row.state == "up" and row.updated_at != before.updated_at else None
 
