@@ -16,7 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from model.plan import Plan, Step
     from model.rollback import changed_anything, committed
     from model.spec import OnFailure, UpgradeRequest
-    from model.status import RunState
+    from model.status import RunState, StepState
     from model.work import Facts, Finding
     from workflows import names
     from workflows.ledger import Ledger
@@ -97,7 +97,9 @@ class RollingUpgrade(Run):
         if policy is None or self.stopping or self.going_back or self.point_passed:
             return
         if policy.of(steps[0].phase) is OnFailure.ROLLBACK:
-            self.order_end(Abort(by="spec", reason=f"{steps[0].title} failed, on_failure: rollback", mode="rollback"))
+            failed = (step for step in steps if self.ledger.steps[step.id].state is StepState.FAILED)
+            titles = ", ".join(step.title for step in failed) or steps[0].title
+            self.order_end(Abort(by="spec", reason=f"{titles} failed, on_failure: rollback", mode="rollback"))
 
     async def _roll_back(self, request: UpgradeRequest, plan: Plan) -> bool:
         """Take back what has happened; return whether all of it was."""

@@ -122,6 +122,7 @@ async def test_failures_of_a_parallel_group_are_reported_together(temporal: Clie
         report = await run.handle.query("report", result_type=Report)
     failed = {s.id for s in report.steps if s.state is StepState.FAILED}
     assert failed == set(hold)
+    assert "install nova 34.0.0 on cmp" in report.status.message
     assert report.status.state is RunState.ROLLED_BACK
     assert "cmp3/install" not in cloud.calls
 
