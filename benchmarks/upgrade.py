@@ -46,11 +46,13 @@ from model.status import Report, RunState, UpgradeStatus
 from workers.connect import connect
 from workers.dev import server_command
 from workers.settings import Settings
-from workflows.names import STATE_KEY, TASK_QUEUE
+from workflows.names import STATE_KEY, TASK_QUEUE, task_time
 
 QUERIES = ("status", "plan", "timeline", "report", "record")
 LARGEST_PAYLOAD = 256 * 1024
 UPGRADE = "bench"
+# More compute hosts than this are a fleet, of which nobody upgrades half at the same time.
+SMALL = 200
 
 
 @dataclass
@@ -107,7 +109,12 @@ class Bench:
             async with meter.running():
                 began = time.time()
                 handle = await client.start_workflow(
-                    "RollingUpgrade", request, id=UPGRADE, task_queue=TASK_QUEUE, result_type=dict
+                    "RollingUpgrade",
+                    request,
+                    id=UPGRADE,
+                    task_queue=TASK_QUEUE,
+                    task_timeout=task_time(len(request.inventory.hosts)),
+                    result_type=dict,
                 )
                 await self._ended(handle)
                 ended = time.time()
@@ -261,15 +268,18 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--hosts", type=int, default=50, help="compute hosts (50)")
     parser.add_argument("--control", type=int, default=3, help="control hosts (3)")
     parser.add_argument("--guests", type=int, help="guests in all (4 a host)")
-    parser.add_argument("--speed", type=float, default=50.0, help="seconds of simulated work in one second (50)")
-    parser.add_argument("--max-unavailable", type=int, help="hosts at work at the same time (half, at most 100)")
+    parser.add_argument("--speed", type=float, help="seconds of simulated work in one second (50; of a fleet 20)")
+    parser.add_argument("--max-unavailable", type=int, help="hosts at work at the same time (half; of a fleet 5 %%)")
     parser.add_argument("--limit", type=float, default=3600.0, help="seconds after which it is given up (3600)")
     parser.add_argument("--out", type=Path, help="file for all figures as JSON")
     parser.add_argument("--state", type=Path, help="folder for logs and the database, kept; by default one that is not")
     parser.add_argument("--wrap", default="", help="a profiler's command line, put before the worker's")
     options = parser.parse_args()
     options.guests = 4 * options.hosts if options.guests is None else options.guests
-    options.max_unavailable = options.max_unavailable or max(1, min(100, options.hosts // 2))
+    fleet = options.hosts > SMALL
+    options.max_unavailable = options.max_unavailable or max(1, options.hosts // (20 if fleet else 2))
+    # Time limits of simulated jobs shrink with their work: on a busy machine a fleet's would come too early.
+    options.speed = options.speed or (20.0 if fleet else 50.0)
     return options
 
 

@@ -25,7 +25,7 @@ from model.control import RollbackRequest
 from model.spec import UpgradeRequest
 from model.status import Event, Report, UpgradeStatus
 from workers.connect import Unreachable, connect
-from workflows.names import STATE_KEY, TASK_QUEUE, lock_id
+from workflows.names import STATE_KEY, TASK_QUEUE, lock_id, task_time
 
 WORKFLOW = "RollingUpgrade"
 ROLLBACK = "Rollback"
@@ -71,6 +71,7 @@ class Runs:
                     task_queue=TASK_QUEUE,
                     id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                     static_summary=f"{request.inventory.cloud} {request.inventory.release} to {request.spec.to}",
+                    task_timeout=task_time(len(request.inventory.hosts)),
                     rpc_timeout=_ORDER_TIME,
                 )
             except WorkflowAlreadyStartedError:

@@ -75,7 +75,7 @@ class Children:
 
     def _request(self, group: str, steps: tuple[Step, ...], inventory: Inventory) -> GroupRequest:
         states = {step.id: self._ledger.steps[step.id].state for step in steps}
-        keys = {key for step in steps for key in (tries_key(step), step.id + UNDO)}
+        keys = dict.fromkeys(key for step in steps for key in (tries_key(step), step.id + UNDO))
         return GroupRequest(
             upgrade=self._ledger.upgrade,
             root=self._ledger.run if self._ledger.run != self._ledger.upgrade else "",
@@ -83,7 +83,7 @@ class Children:
             steps=steps,
             inventory=inventory.narrowed(*(step.target for step in steps)),
             passed=tuple(id_ for id_, state in states.items() if state in _PASSED),
-            tries={key: count for key, count in self._tries.items() if key in keys},
+            tries={key: self._tries[key] for key in keys if key in self._tries},
             paused=self._ledger.paused,
             report_every=names.report_every(len(inventory.hosts)),
         )

@@ -46,6 +46,11 @@ HOSTS_PER_REPORT_SECOND = 30
 # the time until the next ones.
 MOST_STARTS = 20
 STARTS_EVERY = timedelta(milliseconds=10)
+# Seconds that a worker has for one task of a run, after which the server gives it to another: the server's default,
+# and the most it takes. A worker that has just come repeats the run's whole history in its first one.
+TASK_TIME = 10.0
+TASK_TIME_AT_MOST = 120.0
+HOSTS_PER_TASK_SECOND = 10
 # Waits before a failed step is started again by itself: 2, 4, 8 ... seconds.
 BACKOFF_SECONDS = 2.0
 
@@ -58,6 +63,11 @@ def lock_id(cloud: str) -> str:
 def report_every(hosts: int) -> float:
     """Return the least seconds between two reports of a child of a run of so many hosts."""
     return max(REPORT_EVERY, min(REPORT_EVERY_AT_MOST, hosts / HOSTS_PER_REPORT_SECOND))
+
+
+def task_time(hosts: int) -> timedelta:
+    """Return the time for one task of a run of so many hosts."""
+    return timedelta(seconds=max(TASK_TIME, min(TASK_TIME_AT_MOST, hosts / HOSTS_PER_TASK_SECOND)))
 
 
 def child_id(upgrade: str, group: str) -> str:

@@ -1,8 +1,8 @@
-"""How often children report depends on the fleet."""
+"""How often children report, and how long a task may take, depends on the fleet."""
 
 import pytest
 
-from workflows.names import report_every
+from workflows.names import report_every, task_time
 
 
 @pytest.mark.parametrize(
@@ -11,3 +11,8 @@ from workflows.names import report_every
 )
 def test_report_every(hosts: int, seconds: float) -> None:
     assert report_every(hosts) == seconds
+
+
+@pytest.mark.parametrize(("hosts", "seconds"), [(1, 10.0), (100, 10.0), (1000, 100.0), (5000, 120.0)])
+def test_task_time(hosts: int, seconds: float) -> None:
+    assert task_time(hosts).total_seconds() == seconds

@@ -4,6 +4,8 @@ Rule 1: everything that decides about order lives here. The machine is a state m
 knows no clock and no Temporal; a workflow executes what it returns and tells it what came of it.
 """
 
+import heapq
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -49,6 +51,9 @@ class Machine:
 
     Nothing starts while the machine is paused, while it is stopping, or while a node is failed and nobody has said
     retry or skip; what runs is never taken back by the machine.
+
+    What it is asked is kept at hand and not looked for: a fleet has a thousand nodes, and it is asked what may start
+    after each event of a run, and again for each when the run is replayed.
     """
 
     def __init__(
@@ -59,8 +64,26 @@ class Machine:
         self._limits = dict(limits or {})
         self.paused = False
         self.stopping = False
-        self._states = {id_: NodeState.DONE if id_ in passed else NodeState.PENDING for id_ in self._nodes}
         self._check()
+        self._places = {id_: place for place, id_ in enumerate(self._nodes)}
+        self._ids = tuple(self._nodes)
+        self._after: dict[str, list[str]] = {}
+        self._missing: dict[str, int] = {}
+        for node in self._nodes.values():
+            self._missing[node.id] = len(set(node.needs))
+            for need in set(node.needs):
+                self._after.setdefault(need, []).append(node.id)
+        self._states = dict.fromkeys(self._nodes, NodeState.PENDING)
+        self._in: dict[NodeState, set[int]] = {state: set() for state in NodeState}
+        self._in[NodeState.PENDING].update(self._places.values())
+        self._running: Counter[str | None] = Counter()
+        # Pending nodes whose needs have passed, by the limit that they count against.
+        self._ready: dict[str | None, set[int]] = {limit: set() for limit in (None, *self._limits)}
+        for id_ in self._nodes:
+            self._sort_in(id_)
+        for id_ in self._nodes:
+            if id_ in passed:
+                self._put(id_, NodeState.DONE)
 
     def _check(self) -> None:
         seen: set[str] = set()
@@ -82,27 +105,21 @@ class Machine:
 
     def in_state(self, *states: NodeState) -> tuple[str, ...]:
         """Return the ids of the nodes in any of these states, in the order given at the beginning."""
-        return tuple(id_ for id_, state in self._states.items() if state in states)
+        return self._named(place for state in set(states) for place in self._in[state])
 
     def startable(self) -> tuple[str, ...]:
         """Return the nodes that may all start now, together, within the limits."""
-        if self.paused or self.stopping or self.in_state(NodeState.FAILED):
+        if self.paused or self.stopping or self._in[NodeState.FAILED]:
             return ()
-        room = {name: most - self._running_against(name) for name, most in self._limits.items()}
-        chosen = []
-        for node in self._nodes.values():
-            if self._states[node.id] is not NodeState.PENDING or not self._needs_passed(node):
-                continue
-            if node.limit is not None:
-                if room[node.limit] < 1:
-                    continue
-                room[node.limit] -= 1
-            chosen.append(node.id)
-        return tuple(chosen)
+        chosen = list(self._ready[None])
+        for limit, most in self._limits.items():
+            if (room := most - self._running[limit]) > 0:
+                chosen += heapq.nsmallest(room, self._ready[limit])
+        return self._named(chosen)
 
     def start(self, id_: str) -> None:
         """Note that a node runs now."""
-        if not self._needs_passed(self._nodes[id_]):
+        if self._missing[id_]:
             raise MachineError(f"{id_} cannot start before its needs have passed")
         self._move(id_, NodeState.RUNNING)
 
@@ -135,29 +152,47 @@ class Machine:
     @property
     def finished(self) -> bool:
         """Whether every node has passed."""
-        return all(state in _PASSED for state in self._states.values())
+        return sum(len(self._in[state]) for state in _PASSED) == len(self._nodes)
 
     @property
     def idle(self) -> bool:
         """Whether nothing runs."""
-        return not self.in_state(NodeState.RUNNING)
+        return not self._in[NodeState.RUNNING]
 
     @property
     def halted(self) -> bool:
         """Whether the walk has ended: finished, or stopping with nothing left that runs."""
         return self.finished or (self.stopping and self.idle)
 
-    def _needs_passed(self, node: Node) -> bool:
-        return all(self._states[need] in _PASSED for need in node.needs)
-
-    def _running_against(self, limit: str) -> int:
-        return sum(self._nodes[id_].limit == limit for id_ in self.in_state(NodeState.RUNNING))
+    def _named(self, places: Iterable[int]) -> tuple[str, ...]:
+        return tuple(self._ids[place] for place in sorted(places))
 
     def _move(self, id_: str, to: NodeState) -> None:
         now = self._states[id_]
         if (now, to) not in _TRANSITIONS:
             raise MachineError(f"{id_} is {now.value} and cannot become {to.value}")
+        self._put(id_, to)
+
+    def _put(self, id_: str, to: NodeState) -> None:
+        before, place, limit = self._states[id_], self._places[id_], self._nodes[id_].limit
+        self._in[before].discard(place)
+        self._in[to].add(place)
         self._states[id_] = to
+        self._running[limit] += (to is NodeState.RUNNING) - (before is NodeState.RUNNING)
+        self._sort_in(id_)
+        if to in _PASSED:
+            # What has passed stays so: no transition leads away from it.
+            for after in self._after.get(id_, ()):
+                self._missing[after] -= 1
+                self._sort_in(after)
+
+    def _sort_in(self, id_: str) -> None:
+        """Note whether a node only waits for room."""
+        ready, place = self._ready[self._nodes[id_].limit], self._places[id_]
+        if self._states[id_] is NodeState.PENDING and not self._missing[id_]:
+            ready.add(place)
+        else:
+            ready.discard(place)
 
 
 def compensation(nodes: Iterable[Node], happened: Collection[str]) -> tuple[Node, ...]:
