@@ -6,6 +6,7 @@ in plain JSON. What is small stays as it is, so that ``temporal`` and the web UI
 
 import asyncio
 import dataclasses
+import lzma
 import zlib
 from collections.abc import Callable, Sequence
 
@@ -13,7 +14,9 @@ from temporalio.api.common.v1 import Payload
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import PayloadCodec
 
-ENCODING = b"binary/zlib"
+# A plan repeats itself over more than the 32 kB that zlib looks back: xz makes it a third of that, in the same time.
+ENCODING = b"binary/xz"
+_READERS: dict[bytes, Callable[[bytes], bytes]] = {ENCODING: lzma.decompress, b"binary/zlib": zlib.decompress}
 # Bytes of a whole payload. Orders, statuses and the steps of a host are far below, whatever the fleet's size.
 THRESHOLD = 64 * 1024
 # Bytes above which the work is left to another thread; it takes 10 ms and more.
@@ -23,7 +26,8 @@ _LONG = 1_000_000
 class CompressingCodec(PayloadCodec):
     """Compresses payloads of more than ``THRESHOLD`` bytes; reads both kinds.
 
-    A compressed payload has the metadata ``encoding: binary/zlib``, and as data the original one, metadata and all.
+    A compressed payload has the metadata ``encoding: binary/xz``, and as data the original one, metadata and all; what
+    is in older histories as ``binary/zlib`` is read as well.
     """
 
     async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
@@ -42,15 +46,15 @@ async def _apart(work: Callable[[Payload], Payload], payload: Payload) -> Payloa
 def _compressed(payload: Payload) -> Payload:
     if payload.ByteSize() <= THRESHOLD:
         return payload
-    return Payload(metadata={"encoding": ENCODING}, data=zlib.compress(payload.SerializeToString(), level=6))
+    return Payload(metadata={"encoding": ENCODING}, data=lzma.compress(payload.SerializeToString(), preset=0))
 
 
 def _is_compressed(payload: Payload) -> bool:
-    return payload.metadata.get("encoding") == ENCODING
+    return payload.metadata.get("encoding", b"") in _READERS
 
 
 def _plain(payload: Payload) -> Payload:
-    return Payload.FromString(zlib.decompress(payload.data))
+    return Payload.FromString(_READERS[payload.metadata["encoding"]](payload.data))
 
 
 # Of every client and every worker: what one writes, all others must be able to read.
