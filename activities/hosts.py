@@ -1,6 +1,7 @@
 """Activities that change a host: software beside software, commands of a service's own tools, restarts."""
 
-from activities.context import Toolbox, step_activity
+from activities import openstack
+from activities.context import Toolbox, remaining, step_activity, wait_for
 from activities.database import database_of
 from activities.errors import StepFailed, last_lines
 from activities.manage import did_check, manage_script
@@ -15,6 +16,8 @@ from model.work import StepResult, Work
 # The names of nova's service records where they are not the unit's.
 _BINARIES = {"nova-api": "nova-osapi_compute"}
 _COMPUTE = "nova-compute"
+# Seconds that a build, a move or a deletion on a host may still take before its compute service is stopped.
+QUIET_LIMIT = 120.0
 _CONDUCTOR = "nova-conductor"
 
 
@@ -74,8 +77,27 @@ class HostActivities:
 
     @step_activity(Action.SWITCH_COMPUTE)
     async def switch_compute(self, work: Work, params: SwitchParams) -> StepResult:
-        """Restart a host's compute service on a version; back to an older one, write its record back meanwhile."""
-        return await switch_units(Hand(self._tools, work), params)
+        """Restart a host's compute service on a version; back to an older one, write its record back meanwhile.
+
+        On the way back the host has not been emptied: what nova is doing there is first let come to its end.
+        """
+        left = await self._let_end(work) if params.record_version is not None else []
+        result = await switch_units(Hand(self._tools, work), params)
+        still = f"; not waited for any longer: {'; '.join(left)}" if left else ""
+        return StepResult(summary=result.summary + still, details=result.details)
+
+    async def _let_end(self, work: Work) -> list[str]:
+        """Wait until nova works on nothing at the target; return what still goes on when the wait is over."""
+        left: list[str] = []
+
+        async def quiet() -> bool:
+            nonlocal left
+            left = await openstack.in_flight_on(work.inventory, work.target)
+            return not left
+
+        limit = min(QUIET_LIMIT, remaining(work) / 2)
+        await wait_for(quiet, f"nova to finish what it does on {work.target}", limit=limit)
+        return left
 
 
 async def switch_units(hand: Hand, params: SwitchParams) -> StepResult:

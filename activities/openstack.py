@@ -103,6 +103,17 @@ async def in_flight(inventory: Inventory) -> list[str]:
     return busy + [move.text for move in moves if move.moving]
 
 
+async def in_flight_on(inventory: Inventory, host: str) -> list[str]:
+    """Describe everything that nova is working on at a compute host; a server that has no host yet may come to it."""
+    servers, moves = await asyncio.gather(guests(inventory), migrations(inventory))
+    busy = [
+        f"guest {g.name} ({g.id}) is in {g.task_state or g.status}"
+        for g in servers
+        if g.host in (host, None) and not is_settled(g) and g.status != "ERROR"
+    ]
+    return busy + [move.text for move in moves if move.moving and host in (move.source, move.target)]
+
+
 async def live_migrate(inventory: Inventory, guest: str) -> str | None:
     """Ask nova to move a guest away, wherever its scheduler wants.
 

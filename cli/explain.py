@@ -105,9 +105,17 @@ def _place(detail: ErrorDetails, document: Document) -> KeyPath:
     """Return the path of keys; a number below a mapping is a key that somebody wrote without quotes."""
     place: KeyPath = ()
     for part in detail["loc"]:
-        if part != "[key]":
+        if part != "[key]" and not _is_implied(document, place, part):
             place += (str(part) if isinstance(document.value(*place), dict) else part,)
     return place
+
+
+def _is_implied(document: Document, place: KeyPath, part: str | int) -> bool:
+    """Whether a key of the model is one that nobody writes: one word stands for it, or it is left out."""
+    if place[-1:] != ("on_failure",) or part not in {"default", "phases"}:
+        return False
+    value = document.value(*place)
+    return not isinstance(value, dict) or part not in value
 
 
 def _keys_at(schema: dict[str, Any], place: KeyPath) -> list[str]:

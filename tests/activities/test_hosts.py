@@ -29,6 +29,18 @@ async def cloud(site: Site, hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> As
     await found.other.stop()
 
 
+@pytest.fixture(autouse=True)
+def going_on(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """What nova works on at the host, look by look; nothing once all of it has been told."""
+    looks: list[list[str]] = []
+
+    async def in_flight_on(*_: object) -> list[str]:
+        return looks.pop(0) if looks else []
+
+    monkeypatch.setattr("activities.openstack.in_flight_on", in_flight_on)
+    return looks
+
+
 @pytest.fixture
 def activities(cloud: Cloud) -> HostActivities:
     return HostActivities(cloud.tools)
@@ -104,6 +116,19 @@ async def test_back_to_an_older_version_writes_the_record_while_the_unit_is_down
     sql = (cloud.root / "sql").read_text()
     assert "SET version = 72" in sql
     assert "host = 'ctl1' AND `binary` IN ('nova-compute')" in sql
+
+
+async def test_what_nova_does_on_a_host_ends_before_its_service_is_stopped(
+    cloud: Cloud, activities: HostActivities, going_on: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    going_on += [["guest new is in spawning"], ["guest new is in spawning"]]
+    result = await cloud.run(activities.switch_compute, Action.SWITCH_COMPUTE, **BACK)
+    assert going_on == []
+    assert "not waited for" not in result.summary
+    monkeypatch.setattr("activities.hosts.QUIET_LIMIT", 0.0)
+    going_on += [["guest new is in spawning"]]
+    result = await cloud.run(activities.switch_compute, Action.SWITCH_COMPUTE, **BACK)
+    assert result.summary.endswith("not waited for any longer: guest new is in spawning")
 
 
 async def test_conductors_are_told_only_when_the_lowest_version_went_down(

@@ -19,7 +19,7 @@ BAD_UPGRADES = {
         [
             (
                 "upgrade.yaml:5: zzz: unknown key; known are: to, max_unavailable, migrations_per_host, on_failure, "
-                "approvals, availability, soak, drain_timeout"
+                "approvals, availability, snapshots, soak, drain_timeout"
             )
         ],
     ),
@@ -79,7 +79,17 @@ BAD_UPGRADES = {
             "upgrade.yaml:7: availability.rate: must be at most 20, is the number 50",
             "upgrade.yaml:8: availability.enabled: must be true or false, is the text 'perhaps'",
             "upgrade.yaml:9: drain_timeout: must be at least 0, is the number -1",
-            "upgrade.yaml:10: on_failure: must be pause, is the text 'rolback'",
+            "upgrade.yaml:10: on_failure: must be pause or rollback, is the text 'rolback'; did you mean rollback?",
+        ],
+    ),
+    "bad failure policy": (
+        UPGRADE + "on_failure:\n  expnd: rollback\n  data: rolback\n",
+        [
+            (
+                "upgrade.yaml:6: on_failure.expnd: must be preflight, baseline, snapshot, expand, control, data, soak, "
+                "commit, finish, rollback or restore, is the text 'expnd'; did you mean expand?"
+            ),
+            "upgrade.yaml:7: on_failure.data: must be pause or rollback, is the text 'rolback'; did you mean rollback?",
         ],
     ),
     "bad choice": (
