@@ -108,6 +108,7 @@ def _assert_users_were_served(user: User) -> None:
     assert user.done > 10
 
 
+@pytest.mark.slow
 def test_a_compute_service_that_does_not_start_takes_everything_back(
     case: Case, broken: Any, prober: Prober, user: User
 ) -> None:
