@@ -103,7 +103,7 @@ class Dev:
             status = self.status(run)
             if status is not None and condition(status):
                 return status
-            time.sleep(1)
+            time.sleep(0.7)
         raise AssertionError(f"not within {seconds:.0f} s; last status: {json.dumps(status, indent=1)[:4000]}")
 
     def until_running(self, run: str, step: str) -> Any:
