@@ -4,14 +4,13 @@ It only reads. A host or an API that does not answer costs its own part of the d
 """
 
 import asyncio
-import shlex
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
 from activities import openstack, rows
 from activities.balancer import balancer_of
-from activities.baselines import BASELINES, upgrade_slug
+from activities.baselines import BASELINES, keep_file, kept_file, upgrade_slug
 from activities.context import progress
 from activities.databases import revisions
 from activities.errors import StackrollError, StepFailed
@@ -44,8 +43,6 @@ _NO_SERVICES: Services = {}
 
 # So many hosts are asked at the same time.
 HOSTS_AT_ONCE = 64
-# A digest of a big cloud has some ten megabytes.
-FILE_TIMEOUT = 300.0
 # Parts the answers of a host.
 _BREAK = "=="
 
@@ -65,9 +62,7 @@ async def save_digest(hosts: Hosts, work: Work) -> Digest:
     """Read the state of the cloud and keep it beside the upgrade's baseline, where ``load_digest`` finds it."""
     inventory = work.inventory
     digest = await read_digest(hosts, inventory, lambda text: progress(f"reading the state: {text}"))
-    name = shlex.quote(digest_path(work.upgrade))
-    command = f"umask 077; mkdir -p -m 700 {BASELINES} && cat > {name}.new && mv {name}.new {name}"
-    await hosts.run(inventory, inventory.database.host, command, input=digest.to_json(), timeout=FILE_TIMEOUT)
+    await keep_file(hosts, work, digest_path(work.upgrade), digest.to_json())
     return digest
 
 
@@ -78,18 +73,17 @@ async def load_digest(hosts: Hosts, work: Work) -> Digest | None:
         StepFailed: there is one, and it cannot be read.
         Unreachable, Refused: as of ``Hosts.run``.
     """
-    place, path = work.inventory.database.host, digest_path(work.upgrade)
-    name = shlex.quote(path)
-    done = await hosts.run(work.inventory, place, f"[ ! -e {name} ] || cat {name}", timeout=FILE_TIMEOUT)
-    if not done.stdout:
+    path = digest_path(work.upgrade)
+    text = await kept_file(hosts, work, path)
+    if text is None:
         return None
     try:
-        return Digest.from_json(done.stdout)
+        return Digest.from_json(text)
     except DigestError as error:
         raise StepFailed(
             f"{path} cannot be read: {error}",
-            host=place,
-            remedy="put the file back from a copy, or remove it to do without the comparison; then retry the step",
+            host=work.inventory.database.host,
+            remedy="put the file back from a copy, then retry the step",
         ) from None
 
 

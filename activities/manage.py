@@ -35,14 +35,16 @@ sys.exit(status.main())
 """
 _STARTERS = {"keystone-status": _KEYSTONE_STATUS}
 
+_PRELUDE = """home=$(getent passwd "$user" | cut -d: -f6)
+[ -n "$home" ] || { echo "no user $user on this host" >&2; exit 67; }
+[ ! -r "$extra" ] && extra= || extra="--config-file $extra"
+"""
+
 # As the services' own user: files that the tools make (logs, caches) must be the services' to write.
 _SCRIPT = """set -u
 tool={tool} user={user} extra={extra}
 [ -x "$tool" ] || {{ echo "no $tool on this host: the version is not installed" >&2; exit 127; }}
-home=$(getent passwd "$user" | cut -d: -f6)
-[ -n "$home" ] || {{ echo "no user $user on this host" >&2; exit 67; }}
-[ ! -r "$extra" ] && extra= || extra="--config-file $extra"
-while :; do
+{prelude}while :; do
     setpriv --reuid="$user" --regid="$user" --init-groups \\
         env HOME="$home" PYTHONPYCACHEPREFIX={bytecode} PYTHONWARNINGS=ignore \\
         "$tool" {starter} --config-file {config} $extra {arguments}
@@ -55,10 +57,7 @@ done
 _PROGRAM = """set -u
 python={python} user={user} extra={extra}
 [ -x "$python" ] || {{ echo "no $python on this host: the version is not installed" >&2; exit 127; }}
-home=$(getent passwd "$user" | cut -d: -f6)
-[ -n "$home" ] || {{ echo "no user $user on this host" >&2; exit 67; }}
-[ ! -r "$extra" ] && extra= || extra="--config-file $extra"
-exec setpriv --reuid="$user" --regid="$user" --init-groups \\
+{prelude}exec setpriv --reuid="$user" --regid="$user" --init-groups \\
     env HOME="$home" PYTHONPYCACHEPREFIX={bytecode} PYTHONWARNINGS=ignore \\
     "$python" - {arguments} --config-file {config} $extra <<'END_OF_PROGRAM'
 {program}END_OF_PROGRAM
@@ -79,6 +78,7 @@ def manage_script(packaging: Packaging, params: ManageParams) -> str:
     starter = _STARTERS.get(tool)
     program = "python" if starter else tool
     return _SCRIPT.format(
+        prelude=_PRELUDE,
         tool=shlex.quote(packaging.tool(params.service, params.version, program)),
         starter=f"-c {shlex.quote(starter)}" if starter else "",
         user=USER,
@@ -109,6 +109,7 @@ def program_script(packaging: Packaging, service: str, version: str, program: st
         arguments: its own; those that name the configuration come after them.
     """
     return _PROGRAM.format(
+        prelude=_PRELUDE,
         python=shlex.quote(packaging.tool(service, version, "python")),
         user=USER,
         extra=shlex.quote(packaging.release_config(service, version)),

@@ -38,9 +38,10 @@ class VerifyRollbackActivities:
         before = await load_digest(self._hosts, work)
         proof = await self._verify.verify_cloud(work)
         if before is None:
-            missing = f"there is no {digest_path(work.upgrade)} to compare with"
-            return StepResult(
-                summary=f"back at {work.inventory.release}: {proof.summary}; {missing}", details=proof.details
+            raise StepFailed(
+                f"{proof.summary}; but what the cloud was before is not known: {digest_path(work.upgrade)} is gone",
+                host=work.inventory.database.host,
+                remedy="put the file back from a copy, then retry the step; or compare by hand, then skip it",
             )
         verdict, after = await self._compare(work, before)
         await self._let_end(work, after)

@@ -16,11 +16,11 @@ from activities.errors import Refused
 from model.control import RollbackRequest
 from model.messages import GroupStatus, PastUpgrade, RollbackPlanRequest, RunRecord
 from model.plan import Action, Plan
-from model.rollback import changed_anything, committed, effective, mark_undone, newest_states, unsettled
+from model.rollback import changed_anything, effective, mark_undone, newest_states, unsettled
 from model.status import StepState, StepStatus
 from workflows.names import CLOUD_KEY, MAKE_ROLLBACK_PLAN, READ_UPGRADE, child_id
-from workflows.restore_plan import make_restore_plan
 from workflows.rollback_plan import VERIFY, make_rollback_plan
+from workflows.way_back import Known, find_way_back
 
 _AT_ONCE = 16
 _ENDED = (StepState.DONE, StepState.SKIPPED)
@@ -61,28 +61,13 @@ class Past:
 
     async def read(self) -> PastUpgrade:
         """Return what was done, and the way back or why there is none."""
-        status = await self._status()
-        if status is WorkflowExecutionStatus.RUNNING:
-            return _refused(
-                f"{self._upgrade} is still going on; `stackroll abort {self._upgrade} --mode rollback` takes it back"
-            )
+        if await self._status() is WorkflowExecutionStatus.RUNNING:
+            order = f"`stackroll abort {self._upgrade} --mode rollback` takes it back"
+            return PastUpgrade(refusal=f"{self._upgrade} is still going on; {order}")
         record = await self._record(self._upgrade)
-        if record.request is None or record.plan is None:
-            return _refused(f"{self._upgrade} has ended before it had a plan; it has changed nothing")
-        plan, inventory = record.plan, record.request.inventory
         steps = await self._steps(record)
-        if later := await self._later(plan.cloud):
-            return _refused(
-                f"only the last upgrade of a cloud can be rolled back, and {later} came after {self._upgrade}"
-            )
-        mine = {id_: status for id_, status in steps.items() if id_ in plan.by_id}
-        happened = effective(mine.values())
-        past = PastUpgrade(request=record.request, plan=plan, steps=tuple(mine.values()))
-        if committed(plan, mine):
-            return past.model_copy(update={"back": make_restore_plan(plan, inventory), "restore": True})
-        if not changed_anything(plan, mine.values()) or (self._proven and not _undoable(plan, happened)):
-            return past.model_copy(update={"refusal": f"{self._upgrade} has left nothing to take back"})
-        return past.model_copy(update={"back": make_rollback_plan(plan, inventory, happened, unsettled(mine.values()))})
+        later = await self._later(record.plan.cloud) if record.plan is not None else None
+        return find_way_back(Known(record, steps, later, self._proven))
 
     async def _status(self) -> WorkflowExecutionStatus | None:
         try:
@@ -176,11 +161,3 @@ def _taken_back(record: RunRecord, states: dict[str, StepStatus]) -> set[str]:
 
 def _is_done(states: dict[str, StepStatus], step: str) -> bool:
     return step in states and states[step].state is StepState.DONE
-
-
-def _undoable(plan: Plan, steps: Iterable[str]) -> list[str]:
-    return [id_ for id_ in steps if plan.by_id[id_].undo is not None]
-
-
-def _refused(reason: str) -> PastUpgrade:
-    return PastUpgrade(refusal=reason)

@@ -19,7 +19,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.names import STATE_KEY
 
 
-_ENDED_HOW = {"stop": "stopped", "rollback": "rolled back"}
+_ENDED_HOW = {"stop": "stopped", "rollback": "rollback ordered"}
 
 
 def _no(message: str) -> ApplicationError:

@@ -8,9 +8,8 @@ from model.plan import Action, Phase, Plan, Reversibility, Step, in_order
 from model.spec import Approval, UpgradeRequest
 from model.work import Facts
 from workflows.services import SERVICES, Context, Service
-from workflows.services.builder import Sequencer, install_step, last_of
+from workflows.services.builder import CLOUD, Sequencer, install_step, last_of
 
-CLOUD = "cloud"
 _R0 = Reversibility.R0
 
 

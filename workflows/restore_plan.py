@@ -4,6 +4,8 @@ Pure. It loses what was written since the dumps, so it counts that first and wai
 it is an outage, which no other plan of this project is.
 """
 
+from functools import partial
+
 from model.actions import (
     CheckRollbackParams,
     GateParams,
@@ -12,19 +14,16 @@ from model.actions import (
     RestoreParams,
     StopParams,
     SwitchParams,
-    as_params,
 )
-from model.base import Record
 from model.components import DATABASES, components_on
 from model.inventory import Inventory
 from model.plan import Action, Phase, Plan, Reversibility, Step
 from workflows.rollback_plan import before
-from workflows.services.builder import ESTIMATES, last_of
+from workflows.services.builder import back_step, last_of
 
-CLOUD = "cloud"
 # Most hosts that are stopped or started at the same time.
 _AT_ONCE = 10
-_R0, _R4 = Reversibility.R0, Reversibility.R4
+_step = partial(back_step, phase=Phase.RESTORE, limit="restore")
 
 
 def make_restore_plan(plan: Plan, inventory: Inventory) -> Plan:
@@ -57,7 +56,7 @@ def make_restore_plan(plan: Plan, inventory: Inventory) -> Plan:
         Action.RESTORE_DATABASES,
         RestoreParams(databases=databases),
         needs=last_of(steps),
-        reversibility=_R4,
+        reversibility=Reversibility.R4,
         retries=0,
         timeout=7200.0,
     )
@@ -149,34 +148,3 @@ def _chain(steps: list[Step]) -> list[Step]:
     for step in steps[1:]:
         chained.append(step.model_copy(update={"needs": (chained[-1].id,)}))
     return chained
-
-
-def _step(
-    id_: str,
-    title: str,
-    action: Action,
-    params: Record,
-    *,
-    target: str = CLOUD,
-    needs: tuple[str, ...] = (),
-    service: str | None = None,
-    reversibility: Reversibility | None = None,
-    retries: int = 2,
-    timeout: float = 900.0,
-) -> Step:
-    pure = action in (Action.CHECK_ROLLBACK, Action.COUNT_LOSSES, Action.GATE, Action.VERIFY_ROLLBACK)
-    return Step(
-        id=id_,
-        title=title,
-        phase=Phase.RESTORE,
-        action=action,
-        target=target,
-        service=service,
-        needs=needs,
-        params=as_params(params),
-        reversibility=reversibility or (_R0 if pure else Reversibility.R1),
-        retries=retries,
-        timeout=timeout,
-        limit="restore" if target != CLOUD else None,
-        estimate=0.0 if action is Action.GATE else ESTIMATES.get(action, 2.0),
-    )

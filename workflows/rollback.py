@@ -4,7 +4,6 @@ Before the commit point it is the way that an upgrade takes back itself. Behind 
 back: the run counts what would be lost, and waits for an approval that names it.
 """
 
-import asyncio
 from collections.abc import Sequence
 
 from temporalio import workflow
@@ -22,7 +21,6 @@ with workflow.unsafe.imports_passed_through():
     from model.status import RunState
     from workflows import names
     from workflows.ledger import Ledger
-    from workflows.lock import CloudLock
     from workflows.run import Run
 
 
@@ -46,16 +44,9 @@ class Rollback(Run):
         past = await self.read(names.READ_UPGRADE, asked, PastUpgrade, f"read what {asked.upgrade} has done")
         if past.refusal or past.request is None or past.plan is None or past.back is None:
             raise self.refusal(past.refusal)
-        self._begin(past.request, past.plan, past.back)
-        lock = await self.hold_lock(past.plan.cloud)
-        # As in the upgrade: nothing may be awaited in a finally.
-        try:
-            await self._roll_back(past.request, past.back)
-        except (Exception, asyncio.CancelledError):
-            await lock.signal(CloudLock.release)
-            raise
-        await lock.signal(CloudLock.release)
-        await workflow.wait_condition(workflow.all_handlers_finished)
+        upgrade, back = past.request, past.back
+        self._begin(upgrade, past.plan, back)
+        await self.under_lock(past.plan.cloud, lambda: self._roll_back(upgrade, back))
         if self.ledger.state is not RunState.ROLLED_BACK:
             raise ApplicationError(self.ledger.message, type="Unfinished", non_retryable=True)
         return {"state": self.ledger.state.value, "message": self.ledger.message}

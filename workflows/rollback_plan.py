@@ -13,15 +13,13 @@ from model.actions import (
     VerifyCloudParams,
     as_params,
 )
-from model.base import Record
 from model.inventory import Inventory
 from model.plan import Action, Phase, Plan, Reversibility, Step, in_order
 from workflows.dag import Node, compensation
 from workflows.services import SERVICES
 from workflows.services.base import Repair
-from workflows.services.builder import ESTIMATES, last_of
+from workflows.services.builder import ESTIMATES, back_step, last_of
 
-CLOUD = "cloud"
 BACK = "back/"
 CHECK = f"{BACK}check"
 VERIFY = f"{BACK}verify"
@@ -42,7 +40,8 @@ def make_rollback_plan(
     repairs = [
         repair for name in inventory.services for repair in SERVICES[name].repairs(plan, inventory, frozenset(undoable))
     ]
-    check = _own(CHECK, "check that the way back is open", Action.CHECK_ROLLBACK, _what_goes_back(plan, undoable))
+    what = _what_goes_back(plan, undoable)
+    check = back_step(CHECK, "check that the way back is open", Action.CHECK_ROLLBACK, what, phase=Phase.ROLLBACK)
     settled = [_settle(plan.by_id[id_]) for id_ in unknown if plan.by_id[id_].action is Action.RUN_MANAGE]
     steps = [check, *settled]
     first = tuple(step.id for step in settled) or (CHECK,)
@@ -53,8 +52,9 @@ def make_rollback_plan(
         after = tuple(f"{BACK}{id_}" for id_ in repair.after if id_ in back)
         steps.append(repair.step.model_copy(update={"needs": (*repair.step.needs, *after)}))
     steps = [step if step.needs or step is check else step.model_copy(update={"needs": first}) for step in steps]
-    verify = _own(VERIFY, f"verify that the whole cloud is back at {plan.source}", Action.VERIFY_ROLLBACK, before(plan))
-    steps.append(verify.model_copy(update={"needs": last_of(steps)}))
+    proof = f"verify that the whole cloud is back at {plan.source}"
+    needs = last_of(steps)
+    steps.append(back_step(VERIFY, proof, Action.VERIFY_ROLLBACK, before(plan), phase=Phase.ROLLBACK, needs=needs))
     return Plan(cloud=plan.cloud, source=plan.target, target=plan.source, limits=plan.limits, steps=in_order(steps))
 
 
@@ -91,19 +91,6 @@ def _settle(step: Step) -> Step:
         reversibility=Reversibility.R0,
         timeout=step.timeout,
         of=step.id,
-    )
-
-
-def _own(id_: str, title: str, action: Action, params: Record) -> Step:
-    return Step(
-        id=id_,
-        title=title,
-        phase=Phase.ROLLBACK,
-        action=action,
-        target=CLOUD,
-        params=as_params(params),
-        reversibility=Reversibility.R0,
-        estimate=ESTIMATES.get(action, 2.0),
     )
 
 

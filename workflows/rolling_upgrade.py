@@ -1,6 +1,5 @@
 """``RollingUpgrade``: the root that an operator starts. It makes the plan, walks it, takes it back if it must."""
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,7 +19,6 @@ with workflow.unsafe.imports_passed_through():
     from model.work import Facts, Finding
     from workflows import names
     from workflows.ledger import Ledger
-    from workflows.lock import CloudLock
     from workflows.run import Run
 
 
@@ -43,15 +41,7 @@ class RollingUpgrade(Run):
             [names.CLOUD_KEY.value_set(parsed.inventory.cloud), names.RELEASE_KEY.value_set(parsed.spec.to)]
         )
         self.ledger.note(workflow.now(), "start", "run", f"to {parsed.spec.to}", parsed.by)
-        lock = await self.hold_lock(parsed.inventory.cloud)
-        # Not try/finally: when a worker forgets a workflow it closes the coroutine, and nothing may be awaited then.
-        try:
-            await self._upgrade(parsed)
-        except (Exception, asyncio.CancelledError):
-            await lock.signal(CloudLock.release)
-            raise
-        await lock.signal(CloudLock.release)
-        await workflow.wait_condition(workflow.all_handlers_finished)
+        await self.under_lock(parsed.inventory.cloud, lambda: self._upgrade(parsed))
         if self.ledger.state is RunState.ROLLED_BACK:
             raise ApplicationError(self.ledger.message, type="RolledBack", non_retryable=True)
         if self.ledger.state is not RunState.COMPLETED:

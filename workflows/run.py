@@ -1,7 +1,7 @@
 """What every run does, whichever way it goes: take the lock of the cloud, watch its APIs, walk a plan, tell its end."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -57,8 +57,19 @@ class Run(Controlled):
 
     # Before anything changes
 
-    async def hold_lock(self, cloud: str) -> Handle:
-        """Take the lock of the cloud, or refuse: only one run of a cloud can go on."""
+    async def under_lock(self, cloud: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Do the work while holding the lock of the cloud, or refuse: only one run of a cloud can go on."""
+        lock = await self._hold_lock(cloud)
+        # Not try/finally: when a worker forgets a workflow it closes the coroutine, and nothing may be awaited then.
+        try:
+            await work()
+        except (Exception, asyncio.CancelledError):
+            await lock.signal(CloudLock.release)
+            raise
+        await lock.signal(CloudLock.release)
+        await workflow.wait_condition(workflow.all_handlers_finished)
+
+    async def _hold_lock(self, cloud: str) -> Handle:
         try:
             return await workflow.start_child_workflow(
                 CloudLock.run,

@@ -113,7 +113,7 @@ class User(_Threads):
             status = self._until(path, name, ("ACTIVE", "ERROR"))
             self.longest = max(self.longest, time.monotonic() - began)
             if status != "ACTIVE":
-                self.trouble.append(f"{name}: {status}")
+                self.trouble.append(f"{name}: {status}{self._fault(path)}")
             gone = self._cloud.call("DELETE", "nova", path)
             if gone.status_code != 204:
                 self.trouble.append(f"{name}: delete refused: HTTP {gone.status_code}: {gone.text[:200]}")
@@ -131,8 +131,19 @@ class User(_Threads):
             if status in wanted:
                 return str(status)
             time.sleep(0.5)
-        self.trouble.append(f"{name}: still {status} after 150 s, wanted {' or '.join(wanted)}")
+        self.trouble.append(f"{name}: still {status} after 150 s, wanted {' or '.join(wanted)}{self._fault(path)}")
         return str(status)
+
+    def _fault(self, path: str) -> str:
+        """What nova itself says of a server that is not well: its state, its last actions, its fault."""
+        answer = self._cloud.call("GET", "nova", path)
+        if answer.status_code != 200:
+            return f" ({path}: HTTP {answer.status_code})"
+        server = answer.json()["server"]
+        task, fault = server["OS-EXT-STS:task_state"], server.get("fault", {})
+        actions = self._cloud.call("GET", "nova", f"{path}/os-instance-actions").json()["instanceActions"]
+        done = ", ".join(f"{each['action']} at {each['start_time']} ({each['request_id']})" for each in reversed(actions))
+        return f" ({path.rsplit('/', 1)[-1]}: task {task}; {done}; fault {fault.get('code')} {fault.get('message')})"
 
 
 class Uploader(_Threads):

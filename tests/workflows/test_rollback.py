@@ -58,7 +58,7 @@ async def test_an_abort_before_the_commit_takes_back_all_and_proves_it(temporal:
     assert status.state is RunState.ROLLED_BACK
     assert (
         message
-        == f"rolled back by anna: test; {status.cloud} is wholly back at 2026.1, verified by an independent read"
+        == f"rollback ordered by anna: test; {status.cloud} is wholly back at 2026.1, verified by an independent read"
     )
     assert cloud.calls[-1] == "back/verify"
     back = cloud.calls[cloud.calls.index("back/check") :]
@@ -96,7 +96,7 @@ async def test_a_failure_rolls_back_where_the_spec_says_so(temporal: Client, pol
     async with running_worker(temporal, cloud) as queue:
         run = await start(temporal, queue, request(computes=1, on_failure=policy))
         message = await ends(run)
-    assert message.startswith("rolled back by spec: expand nova's cell schemas failed, on_failure: rollback;")
+    assert message.startswith("rollback ordered by spec: expand nova's cell schemas failed, on_failure: rollback;")
     assert "undo install/nova/ctl1" in cloud.calls
 
 
@@ -218,7 +218,7 @@ async def test_a_second_cancellation_changes_nothing_on_the_way_back(temporal: C
         await run.handle.cancel()
         cloud.hold["undo cmp1/switch"].set()
         message = await ends(run)
-    assert message.startswith("rolled back by cancel: cancelled through Temporal")
+    assert message.startswith("rollback ordered by cancel: cancelled through Temporal")
 
 
 async def _stopped_before_commit(run: Run, cloud: FakeCloud) -> None:

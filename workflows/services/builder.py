@@ -13,6 +13,7 @@ from model.releases import Release, find_release
 from model.spec import UpgradeRequest
 from model.work import Facts
 
+CLOUD = "cloud"
 # Seconds that an action took on the lab (2 cores, 5 hosts, 4 guests); only the forecast reads them.
 ESTIMATES: dict[Action, float] = {
     Action.CHECK_CLOUD: 2,
@@ -120,6 +121,38 @@ class Sequencer:
         self.steps.append(step)
         self.needs = (step.id,)
         return step
+
+
+_PURE = (Action.CHECK_ROLLBACK, Action.COUNT_LOSSES, Action.GATE, Action.VERIFY_ROLLBACK)
+
+
+def back_step(
+    id_: str,
+    title: str,
+    action: Action,
+    params: Record,
+    *,
+    phase: Phase,
+    target: str = CLOUD,
+    needs: tuple[str, ...] = (),
+    limit: str | None = None,
+    reversibility: Reversibility | None = None,
+    **more: Any,
+) -> Step:
+    """A step of a way back that takes back no single step. Of the whole cloud, it counts against no limit."""
+    return Step(
+        id=id_,
+        title=title,
+        phase=phase,
+        action=action,
+        target=target,
+        needs=needs,
+        params=as_params(params),
+        reversibility=reversibility or (Reversibility.R0 if action in _PURE else Reversibility.R1),
+        limit=limit if target != CLOUD else None,
+        estimate=0.0 if action is Action.GATE else ESTIMATES.get(action, 2.0),
+        **more,
+    )
 
 
 def last_of(steps: Sequence[Step]) -> tuple[str, ...]:
