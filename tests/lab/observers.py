@@ -142,7 +142,7 @@ class User(_Threads):
         server = answer.json()["server"]
         task, fault = server["OS-EXT-STS:task_state"], server.get("fault", {})
         actions = self._cloud.call("GET", "nova", f"{path}/os-instance-actions").json()["instanceActions"]
-        done = ", ".join(f"{each['action']} at {each['start_time']} ({each['request_id']})" for each in reversed(actions))
+        done = ", ".join(f"{each['action']} {each['start_time']} {each['request_id']}" for each in reversed(actions))
         return f" ({path.rsplit('/', 1)[-1]}: task {task}; {done}; fault {fault.get('code')} {fault.get('message')})"
 
 
