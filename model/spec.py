@@ -1,35 +1,15 @@
 """What is wanted: the upgrade specification (``upgrade.yaml``), and the request that a workflow takes."""
 
-import re
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from model.base import Record
+from model.durations import Seconds
 from model.inventory import HostName, Inventory, ReleaseId, Role
 from model.plan import Phase
 from model.releases import UnsupportedStepError, check_step
-
-_DURATION = re.compile(r"^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)$")
-_UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-
-
-def parse_duration(value: object) -> object:
-    """Turn ``90s``, ``10m``, ``2h`` or ``1d`` into seconds; numbers pass as seconds.
-
-    Raises:
-        ValueError: for any other text.
-    """
-    if not isinstance(value, str):
-        return value
-    match = _DURATION.match(value.strip())
-    if match is None:
-        raise ValueError(f"{value!r} is no duration; write a number with a unit, such as 90s, 10m, 2h or 1d")
-    return float(match.group(1)) * _UNIT_SECONDS[match.group(2)]
-
-
-Seconds = Annotated[float, BeforeValidator(parse_duration), Field(ge=0)]
 
 
 class OnFailure(StrEnum):

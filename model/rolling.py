@@ -1,0 +1,122 @@
+"""How hypervisors may be taken out of service: the part of a specification that upgrades and reboots share."""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from model.base import Record
+from model.durations import Seconds
+from model.fleet import GuestClass
+from model.inventory import HostName
+
+Percent = Annotated[str, Field(pattern=r"^(100|[1-9]?[0-9])%$")]
+
+
+class Order(StrEnum):
+    """What the order of hosts and the targets of guests are chosen for."""
+
+    FEWEST_MOVES = "fewest-moves"
+    FASTEST = "fastest"
+
+
+class Limits(Record):
+    """Migrations at the same time: from one host, to one host, within one zone, and in all."""
+
+    per_source: int = Field(default=2, ge=1, le=50)
+    per_target: int = Field(default=2, ge=1, le=50)
+    per_zone: int = Field(default=20, ge=1, le=1000)
+    total: int = Field(default=40, ge=1, le=5000)
+
+
+class Canary(Record):
+    """The hosts that go first, and for how long they must stay healthy before the others follow by themselves.
+
+    Attributes:
+        hosts: their names; empty means that the ``count`` emptiest hosts are taken.
+    """
+
+    hosts: tuple[HostName, ...] = ()
+    count: int = Field(default=1, ge=0)
+    healthy_for: Seconds = 60.0
+
+
+class DrainPolicy(Record):
+    """How a host's guests may be treated.
+
+    Attributes:
+        allow: the classes that may be used at all; what falls into another one is blocked and shown before the start.
+        owners: the classes that owners may ask for by the tag ``stackroll:drain=CLASS`` or metadata of that key.
+        attempts: live migrations of one guest before the next rung of its ladder.
+        stuck_after: seconds without less memory left to copy, after which a live migration counts as not converging.
+        when_stuck: what happens to it then: let it complete by force, abort it and try the next rung, or wait.
+        then_cold: whether a guest whose live migrations failed may be moved cold (it is off meanwhile).
+        then_stop: whether a guest that can be moved neither live nor cold may be stopped while its host is out.
+        locked: whether guests that their owners have locked may be moved all the same.
+        seconds_per_gib: the most that a live migration may take, by the guest's memory, beside a floor of 120 s.
+    """
+
+    allow: tuple[GuestClass, ...] = (GuestClass.LIVE, GuestClass.COLD, GuestClass.LEAVE)
+    owners: tuple[GuestClass, ...] = (GuestClass.LIVE, GuestClass.COLD, GuestClass.STOP)
+    attempts: int = Field(default=3, ge=1, le=10)
+    stuck_after: Seconds = 150.0
+    when_stuck: Literal["force-complete", "abort", "wait"] = "abort"
+    then_cold: bool = False
+    then_stop: bool = False
+    locked: bool = True
+    seconds_per_gib: float = Field(default=120.0, gt=0)
+
+
+class Hook(Record):
+    """A command of the operator's own, run as a step.
+
+    Attributes:
+        run: a shell command; STACKROLL_RUN, STACKROLL_HOST and STACKROLL_WAVE are in its environment.
+        at: ``host``: on the compute host that it is about; else the name of a host of the inventory.
+        undo: the command that takes it back when the run goes back or gives up the host.
+        timeout: seconds that it may take.
+        retries: how often it is run again by itself when it failed.
+    """
+
+    run: str = Field(min_length=1)
+    at: str = "host"
+    undo: str | None = None
+    timeout: Seconds = 300.0
+    retries: int = Field(default=0, ge=0, le=10)
+
+
+class Hooks(Record):
+    """The operator's commands around what is done to each host, and around each wave."""
+
+    before_wave: tuple[Hook, ...] = ()
+    before_drain: tuple[Hook, ...] = ()
+    after_drain: tuple[Hook, ...] = ()
+    before_reboot: tuple[Hook, ...] = ()
+    after_reboot: tuple[Hook, ...] = ()
+    after_wave: tuple[Hook, ...] = ()
+
+
+class Rolling(Record):
+    """How hypervisors are taken out of service, host after host.
+
+    Attributes:
+        max_unavailable: the most hosts out of service at the same time: a number, or a percentage of the hosts.
+        max_per_zone: the same within one availability zone.
+        max_per_aggregate: the same within one host aggregate.
+        order: for the fewest moves of guests, or for the shortest time.
+        reserve_hosts: so many failing hosts, of the largest, must still find room for their guests at every moment.
+        drain_timeout: how long the guests of a host, or the requests of an API instance, may take to leave.
+        rebalance: ``return`` puts guests back where they were at the end.
+    """
+
+    max_unavailable: Annotated[int, Field(ge=1)] | Percent = 1
+    max_per_zone: Annotated[int, Field(ge=1)] | Percent | None = None
+    max_per_aggregate: Annotated[int, Field(ge=1)] | Percent | None = "50%"
+    order: Order = Order.FEWEST_MOVES
+    canary: Canary = Canary()
+    reserve_hosts: int = Field(default=0, ge=0)
+    limits: Limits = Limits()
+    drain: DrainPolicy = DrainPolicy()
+    drain_timeout: Seconds = 1800.0
+    hooks: Hooks = Hooks()
+    rebalance: Literal["none", "return"] = "none"
