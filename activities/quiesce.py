@@ -24,8 +24,10 @@ from model.work import StepResult, Work
 # A hold lives this long without being renewed; the balancer lets writes pass after 90 s whatever happens.
 HOLD_SECONDS = 20
 RENEW_EVERY = 4.0
-# First wait for a quiet moment with writes going on, then hold them and wait for the last ones to end.
-QUIET_LIMIT = 20.0
+# First wait with writes going on: for migrations, which take long, and a little for a moment in which nothing happens,
+# which a busy cloud never has. Then hold the writes and wait for the last ones to end.
+MIGRATIONS_LIMIT = 20.0
+QUIET_LIMIT = 5.0
 SETTLE_LIMIT = 25.0
 TRIES = 3
 REST = 5.0
@@ -112,11 +114,15 @@ class QuiesceActivities:
         )
 
     async def _wait_quiet(self, work: Work) -> None:
-        """Wait a little for long things (a migration) to end by themselves, so that the hold may be short."""
+        """Wait a little for what is going on to end by itself, so that the hold may be short."""
+
+        async def no_migration() -> bool:
+            return not any(move.moving for move in await openstack.migrations(work.inventory))
 
         async def quiet() -> bool:
             return not await openstack.in_flight(work.inventory)
 
+        await wait_for(no_migration, "nova's migrations to end", limit=min(MIGRATIONS_LIMIT, remaining(work)))
         await wait_for(quiet, "a moment in which nova works on nothing", limit=min(QUIET_LIMIT, remaining(work)))
 
     async def _settle(self, front: Front, work: Work, frontend: str | None, hold: Hold) -> list[str]:

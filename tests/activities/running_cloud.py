@@ -17,7 +17,7 @@ from activities.context import Toolbox
 from activities.running import UnitState
 from activities.ssh import Hosts
 from model.inventory import Inventory
-from model.nova import ServiceRow
+from model.nova import Migration, ServiceRow
 from model.plan import Action
 from model.work import StepResult, Work
 from tests.activities.conftest import Site
@@ -99,6 +99,7 @@ class Nova:
     """What nova's API would say. Every look at the services is a report later, unless they are silent."""
 
     busy: list[str] = field(default_factory=list)
+    moves: list[list[Migration]] = field(default_factory=list)
     silent: bool = False
     looks: int = 0
     asked: Callable[[], None] = lambda: None
@@ -106,6 +107,9 @@ class Nova:
     async def in_flight(self, inventory: Inventory) -> list[str]:
         self.asked()
         return list(self.busy)
+
+    async def migrations(self, inventory: Inventory) -> tuple[Migration, ...]:
+        return tuple(self.moves.pop(0)) if self.moves else ()
 
     async def service_records(self, inventory: Inventory) -> list[ServiceRow]:
         self.looks += 1
@@ -223,6 +227,7 @@ async def make_cloud(site: Site, hosts: Hosts, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(openstack, "token", token)
     monkeypatch.setattr(openstack, "in_flight", nova.in_flight)
+    monkeypatch.setattr(openstack, "migrations", nova.migrations)
     monkeypatch.setattr(openstack, "service_records", nova.service_records)
     monkeypatch.setattr(work, "read_units", read_units)
     cloud = Cloud(site, hosts, nova, mine, other, Toolbox(hosts=hosts))

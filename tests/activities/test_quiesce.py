@@ -7,6 +7,7 @@ import pytest
 from activities import quiesce
 from activities.quiesce import QuiesceActivities
 from activities.ssh import Hosts
+from model.nova import Migration
 from model.plan import Action
 from tests.activities.conftest import Site
 from tests.activities.running_cloud import Cloud, make_cloud
@@ -16,7 +17,13 @@ SESSION = "0x1: proto=tcpv4 src=10.0.0.1:5 fe=nova-api be=nova-api srv={server} 
 
 @pytest.fixture
 async def cloud(site: Site, hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Cloud]:
-    for name, value in (("QUIET_LIMIT", 0.0), ("SETTLE_LIMIT", 0.2), ("REST", 0.0), ("REPORT_LIMIT", 0.5)):
+    for name, value in (
+        ("MIGRATIONS_LIMIT", 0.0),
+        ("QUIET_LIMIT", 0.0),
+        ("SETTLE_LIMIT", 0.2),
+        ("REST", 0.0),
+        ("REPORT_LIMIT", 0.5),
+    ):
         monkeypatch.setattr(quiesce, name, value)
     found = await make_cloud(site, hosts, monkeypatch)
     found.installed("33.0.1", "34.0.0")
@@ -83,6 +90,17 @@ async def test_nothing_restarts_while_something_is_in_flight(
     assert named in str(error)
     assert cloud.log == []
     assert held(cloud)[1::2] == ["0"] * quiesce.TRIES
+
+
+async def test_a_migration_is_let_end_before_writes_are_held(
+    cloud: Cloud, activities: QuiesceActivities, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quiesce, "MIGRATIONS_LIMIT", 30.0)
+    going = Migration(id=7, guest="vm0", kind="live-migration", status="running", source="cmp1", target="cmp2")
+    cloud.nova.moves = [[going], [going], []]
+    await cloud.run(activities.switch_quiesced, Action.SWITCH_QUIESCED, **params())
+    assert cloud.nova.moves == []
+    assert cloud.log == ["restart nova-conductor", "restart nova-scheduler"]
 
 
 async def test_requests_that_the_hold_keeps_waiting_do_not_count(cloud: Cloud, activities: QuiesceActivities) -> None:

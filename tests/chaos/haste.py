@@ -37,7 +37,7 @@ LIMITS: dict[Any, dict[str, float]] = {
     facts: {"SECOND_LOOK": 0.3},
     front: {"PROBE_TIMEOUT": 4.0},
     jobs: {"RECONNECT_EVERY": 0.2},
-    quiesce: {"QUIET_LIMIT": 3.0, "SETTLE_LIMIT": 4.0, "REST": 0.3, "REPORT_LIMIT": 10.0},
+    quiesce: {"MIGRATIONS_LIMIT": 3.0, "QUIET_LIMIT": 1.0, "SETTLE_LIMIT": 4.0, "REST": 0.3, "REPORT_LIMIT": 10.0},
     work: {"UNITS_LIMIT": 5.0},
 }
 DRAIN_TIMEOUT = 8.0
