@@ -34,6 +34,12 @@ def assert_guests_are_well(before: dict[str, str]) -> None:
     assert not [s["name"] for s in now.values() if s["status"] != "ACTIVE"]
 
 
+def schema_of_nova() -> str:
+    """Return the release whose schema nova's main database has: the newer one's, after a rollback."""
+    ((head,),) = sql("select version_num from nova.alembic_version")
+    return next(release for release, known in NOVA_HEAD.items() if known == head)
+
+
 def assert_wholly_at(release: str, *, schema: str | None = None) -> None:
     """Every process, every service record; and the schema, which stays that of the newer release after a rollback."""
     versions = VERSIONS[release]

@@ -4,12 +4,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
-from tests.lab.access import LAB, addresses, sql, ssh, stackroll
+from tests.lab.access import LAB, addresses, read_yaml, sql, ssh, stackroll
 from tests.lab.conftest import Dev, bring_up
-from tests.lab.judge import assert_guests_are_well, assert_wholly_at, guests
+from tests.lab.judge import assert_guests_are_well, assert_wholly_at, guests, schema_of_nova
 from tests.lab.newcomers import Newcomers
 from tests.lab.observers import Prober, User
 
@@ -23,9 +24,11 @@ class Case:
 
     def __init__(self, dev: Dev, folder: Path) -> None:
         self.dev, self._folder = dev, folder
+        # The hosts remember the jobs of every run: one that is on the same lab needs an id of its own.
+        self.run = f"U{uuid4().hex[:8]}"
         self.guests = guests()
         assert len(self.guests) == 4
-        assert_wholly_at(OLD)
+        assert_wholly_at(OLD, schema=schema_of_nova())
         self.before = self._digest("before")
 
     def start(self, **changes: str) -> None:
@@ -33,7 +36,7 @@ class Case:
         spec = "".join(f"{key}: {value}\n" for key, value in {**wanted, **changes}.items())
         path = self._folder / "upgrade.yaml"
         path.write_text(f"cloud: {LAB / 'cloud.yaml'}\n{spec}")
-        done = self.dev.stackroll("start", str(path), "--id", "U")
+        done = self.dev.stackroll("start", str(path), "--id", self.run)
         assert done.returncode == 0, done.stdout + done.stderr
 
     def until_waiting_for(self, gate: str) -> None:
@@ -42,10 +45,10 @@ class Case:
             assert not status["failed"], status["failed"]
             return any(gate in waiting["what"] for waiting in status["waiting"] or ())
 
-        self.dev.until("U", condition, 1200)
+        self.dev.until(self.run, condition, 1200)
 
-    def until_rolled_back(self, run: str = "U") -> Any:
-        status = self.dev.until_ended(run)
+    def until_rolled_back(self, suffix: str = "") -> Any:
+        status = self.dev.until_ended(self.run + suffix)
         assert status["state"] == "rolled_back", status["message"]
         return status
 
@@ -71,8 +74,24 @@ def case(dev: Dev, tmp_path: Path) -> Case:
 
 
 @pytest.fixture(autouse=True)
-def lab_2026() -> None:
-    bring_up(OLD)
+def lab_2026(request: pytest.FixtureRequest) -> None:
+    """The lab at the old release: as a rollback has left it, or made anew."""
+    if request.node.get_closest_marker("pristine") or not _is_wholly_old():
+        bring_up(OLD)
+
+
+def _is_wholly_old() -> bool:
+    if not (LAB / "lab.json").exists() or stackroll("lab", "status").returncode != 0:
+        return False
+    try:
+        assert read_yaml("cloud.yaml")["release"] == OLD
+        assert_wholly_at(OLD, schema=schema_of_nova())
+        assert len(guests()) == 4
+        assert_guests_are_well(guests())
+        assert sql("select host from nova.services where disabled or forced_down") == []
+    except AssertionError:
+        return False
+    return True
 
 
 @pytest.fixture
@@ -108,7 +127,6 @@ def _assert_users_were_served(user: User) -> None:
     assert user.done > 10
 
 
-@pytest.mark.slow
 def test_a_compute_service_that_does_not_start_takes_everything_back(
     case: Case, broken: Any, prober: Prober, user: User
 ) -> None:
@@ -131,7 +149,7 @@ def test_an_abort_after_the_last_host_goes_back_through_the_ratchet_and_keeps_wh
     newcomers.arrive()
     newcomers.arrive_in_build()
     aborted = time.monotonic()
-    words = ("workflow", "signal", "-w", "U", "--name", "abort")
+    words = ("workflow", "signal", "-w", case.run, "--name", "abort")
     sent = case.dev.temporal(*words, "--input", '{"by": "anna", "reason": "a bad feeling", "mode": "rollback"}')
     assert sent.returncode == 0, sent.stderr
     case.until_rolled_back()
@@ -156,6 +174,7 @@ def test_a_package_that_breaks_on_the_second_control_host_takes_everything_back(
 
 
 @pytest.mark.slow
+@pytest.mark.pristine
 def test_an_expand_that_fails_half_way_takes_everything_back(case: Case, prober: Prober, user: User) -> None:
     """nova's migration makes two indexes on a table; the second one is there already."""
     index = "migrations_by_src_host_nodes_and_status_idx"
@@ -174,13 +193,13 @@ def test_an_expand_that_fails_half_way_takes_everything_back(case: Case, prober:
 def test_a_rollback_survives_kill_9_of_worker_and_server(case: Case, prober: Prober) -> None:
     case.start()
     case.until_waiting_for("commit")
-    words = ("workflow", "signal", "-w", "U", "--name", "abort")
+    words = ("workflow", "signal", "-w", case.run, "--name", "abort")
     case.dev.temporal(*words, "--input", '{"by": "anna", "reason": "a bad feeling", "mode": "rollback"}')
-    case.dev.until_running("U", "back/cmp2/switch")
+    case.dev.until_running(case.run, "back/cmp2/switch")
     case.dev.kill("worker")
-    case.dev.until_running("U", "back/nova-rpc/ctl2/switch")
+    case.dev.until_running(case.run, "back/nova-rpc/ctl2/switch")
     case.dev.kill("temporal")
-    case.dev.until_running("U", "back/glance/ctl1/switch")
+    case.dev.until_running(case.run, "back/glance/ctl1/switch")
     case.dev.kill("worker")
     case.dev.kill("temporal")
     case.until_rolled_back()
@@ -189,22 +208,25 @@ def test_a_rollback_survives_kill_9_of_worker_and_server(case: Case, prober: Pro
 
 
 @pytest.mark.slow
+@pytest.mark.pristine
 def test_behind_the_commit_the_dumps_are_restored_under_an_approval(case: Case) -> None:
     case.start(approvals="{plan: auto, commit: auto}")
-    status = case.dev.until_ended("U")
+    status = case.dev.until_ended(case.run)
     assert status["state"] == "completed", status["message"]
     newcomers = Newcomers()
     newcomers.arrive()
-    started = case.dev.stackroll("rollback", "U", "--reason", "a bad feeling")
+    started = case.dev.stackroll("rollback", case.run, "--reason", "a bad feeling")
     assert started.returncode == 0, started.stderr
-    waiting = case.dev.until("U/rollback", lambda s: s["waiting"] and "restore" in s["waiting"][0]["what"])
+    waiting = case.dev.until(f"{case.run}/rollback", lambda s: s["waiting"] and "restore" in s["waiting"][0]["what"])
     what = waiting["waiting"][0]["what"]
     print(what)
     assert "3 servers" in what
     assert "1 image" in what
     assert_wholly_at(NEW)
     assert newcomers.server("new0")["status"] == "ACTIVE", "nothing has been touched before the approval"
-    approved = case.dev.stackroll("approve", "U/rollback", "--gate", "restore", "--plan-hash", waiting["plan_hash"])
+    approved = case.dev.stackroll(
+        "approve", f"{case.run}/rollback", "--gate", "restore", "--plan-hash", waiting["plan_hash"]
+    )
     assert approved.returncode == 0, approved.stderr
-    case.until_rolled_back("U/rollback")
+    case.until_rolled_back("/rollback")
     case.assert_back(schema=OLD)
