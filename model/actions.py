@@ -90,7 +90,7 @@ class SwitchParams(Record):
 
 
 class ComputeParams(Record):
-    """``disable_compute``, ``enable_compute``: nova's own flag, with a reason that names the upgrade."""
+    """``disable_compute``, ``enable_compute``: nova's own flag, with a reason that names the run. ``release_host``."""
 
     host: str
 
@@ -167,6 +167,49 @@ class RestoreParams(Record):
     databases: dict[str, tuple[str, ...]]
 
 
+class RebootHostParams(Record):
+    """``reboot_host``: boot a host anew, with nova's compute service kept from starting by itself.
+
+    Attributes:
+        kernel: the release that it should run afterwards; by default the newest one that is installed.
+        timeout: seconds from the order until it must answer again.
+    """
+
+    host: str
+    kernel: str | None = None
+    timeout: float = 900.0
+
+
+class VerifyHostParams(Record):
+    """``verify_host``: it came back as the host that it was, and works; its compute service is started for that.
+
+    Attributes:
+        reboot: the id of the step that rebooted it; None when none did.
+        timeout: seconds that its units may take to be up.
+    """
+
+    host: str
+    reboot: str | None = None
+    kernel: str | None = None
+    timeout: float = 300.0
+
+
+class HookParams(Record):
+    """``run_hook``: a command of the operator's own; what it is about is in its environment."""
+
+    name: str
+    command: str
+    host: str = ""
+    wave: int = 0
+
+
+class WatchHostsParams(Record):
+    """``watch_hosts``: hosts that have just come back stay up for so many seconds; 0 is one look."""
+
+    hosts: tuple[str, ...]
+    seconds: float = 0.0
+
+
 class GateParams(Record):
     """``gate``: wait for an approval. ``losses``: the step whose result names what would be lost."""
 
@@ -206,6 +249,11 @@ PARAMS: dict[Action, type[Record]] = {
     Action.COUNT_LOSSES: LossParams,
     Action.STOP_UNITS: StopParams,
     Action.RESTORE_DATABASES: RestoreParams,
+    Action.REBOOT_HOST: RebootHostParams,
+    Action.VERIFY_HOST: VerifyHostParams,
+    Action.RELEASE_HOST: ComputeParams,
+    Action.RUN_HOOK: HookParams,
+    Action.WATCH_HOSTS: WatchHostsParams,
     Action.GATE: GateParams,
     Action.SOAK: SoakParams,
 }

@@ -79,6 +79,11 @@ class Action(StrEnum):
     COUNT_LOSSES = "count_losses"
     STOP_UNITS = "stop_units"
     RESTORE_DATABASES = "restore_databases"
+    REBOOT_HOST = "reboot_host"
+    VERIFY_HOST = "verify_host"
+    RELEASE_HOST = "release_host"
+    RUN_HOOK = "run_hook"
+    WATCH_HOSTS = "watch_hosts"
     GATE = "gate"
     SOAK = "soak"
 

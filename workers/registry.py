@@ -8,9 +8,11 @@ from activities.availability import AvailabilityActivities
 from activities.compute import ComputeActivities
 from activities.context import Toolbox, activities_of
 from activities.facts import FactsActivities
+from activities.hooks import HookActivities
 from activities.hosts import HostActivities
 from activities.objects import ObjectActivities
 from activities.quiesce import QuiesceActivities
+from activities.reboot import RebootActivities
 from activities.report import Reports
 from activities.rollback import RollbackActivities
 from activities.settle import SettleActivities
@@ -49,6 +51,8 @@ class Activities:
             ApiActivities(tools),
             QuiesceActivities(tools),
             ComputeActivities(tools),
+            RebootActivities(tools),
+            HookActivities(tools),
             VerifyActivities(tools),
             ObjectActivities(tools),
             RollbackActivities(tools),
