@@ -62,6 +62,7 @@ class FleetGuest(Guest):
         image: its image's id; empty when it boots from a volume.
         image_properties: of its image, as nova keeps them.
         volumes: how many volumes are attached.
+        local_disk_gb: root disk, unless it boots from a volume, ephemeral disk and swap, rounded up.
         resources: what it holds in placement, by resource class.
         traits: what its host must have, by flavor and image (``trait:…=required``).
     """
@@ -78,6 +79,7 @@ class FleetGuest(Guest):
     image: str = ""
     image_properties: dict[str, str] = {}
     volumes: int = 0
+    local_disk_gb: int = 0
     resources: dict[str, float] = {}
     traits: tuple[str, ...] = ()
 

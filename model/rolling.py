@@ -46,7 +46,8 @@ class DrainPolicy(Record):
 
     Attributes:
         allow: the classes that may be used at all; what falls into another one is blocked and shown before the start.
-        owners: the classes that owners may ask for by the tag ``stackroll:drain=CLASS`` or metadata of that key.
+        owners: the classes that owners may ask for by the tag ``stackroll:drain=CLASS`` or metadata of that key. What
+            an owner asks for within them needs not be in ``allow``.
         attempts: live migrations of one guest before the next rung of its ladder.
         stuck_after: seconds without less memory left to copy, after which a live migration counts as not converging.
         when_stuck: what happens to it then: let it complete by force, abort it and try the next rung, or wait.
@@ -54,6 +55,7 @@ class DrainPolicy(Record):
         then_stop: whether a guest that can be moved neither live nor cold may be stopped while its host is out.
         locked: whether guests that their owners have locked may be moved all the same.
         seconds_per_gib: the most that a live migration may take, by the guest's memory, beside a floor of 120 s.
+        max_local_disk_gb: the most local disk (root, ephemeral, swap) of a guest that may be copied; None is no limit.
     """
 
     allow: tuple[GuestClass, ...] = (GuestClass.LIVE, GuestClass.COLD, GuestClass.LEAVE)
@@ -65,6 +67,7 @@ class DrainPolicy(Record):
     then_stop: bool = False
     locked: bool = True
     seconds_per_gib: float = Field(default=120.0, gt=0)
+    max_local_disk_gb: int | None = Field(default=None, ge=0)
 
 
 class Hook(Record):
