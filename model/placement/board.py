@@ -1,0 +1,213 @@
+"""The state of a schedule while it is made: who is where, what is done, and which hosts are to be emptied."""
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import NamedTuple
+
+from model.fleet import Fleet, FleetGuest, GuestClass
+from model.placement.catalog import MOVING, Catalog, Item, is_usable
+from model.placement.limits import Budget, slots_of
+from model.placement.records import Cause, Skipped, Slots
+from model.placement.rooms import Placed, Room, Rooms, anti_groups
+from model.rolling import Rolling
+
+
+class Move(NamedTuple):
+    """An item that leaves a host for a room, and why."""
+
+    item: Item
+    source: str
+    room: Room
+    cause: Cause
+
+
+class Task:
+    """What is asked: which hosts are to be emptied of which guests, under which rules. It does not change.
+
+    Attributes:
+        dirty: the hosts to be emptied, by name.
+        skipped: those that are not, and why.
+        movers: guests that leave, by host.
+        stays: guests that stay on their host while it is out of service, by host.
+        clean: hosts that are done or need nothing, and may take guests.
+        shelters: hosts that are skipped and may take guests for want of others.
+    """
+
+    def __init__(
+        self, fleet: Fleet, classes: Mapping[str, GuestClass], rolling: Rolling, hosts: Collection[str]
+    ) -> None:
+        """Sort hosts and guests."""
+        self.catalog = Catalog(fleet)
+        self.rolling = rolling
+        self.skipped: list[Skipped] = []
+        self.movers: dict[str, list[FleetGuest]] = {}
+        self.stays: dict[str, list[FleetGuest]] = {}
+        for name in sorted(set(hosts)):
+            if (skipped := self._obstacle(name, classes)) is not None:
+                self.skipped.append(skipped)
+                continue
+            guests = self.catalog.on[name]
+            self.movers[name] = [guest for guest in guests if classes[guest.id] in MOVING]
+            self.stays[name] = [guest for guest in guests if classes[guest.id] not in MOVING]
+        self.dirty = sorted(self.movers)
+        usable = [name for name in sorted(fleet.hosts) if is_usable(fleet.hosts[name])]
+        self.clean = [name for name in usable if name not in set(hosts)]
+        self.shelters = [name for name in usable if name in set(hosts) and name not in self.movers]
+        self.budget = Budget(self.catalog, self._staying(), rolling.reserve_hosts)
+        self.slots: Slots = slots_of(self.catalog, rolling, self.budget, self.dirty)
+        self.loads = {name: self.catalog.load(movers) for name, movers in self.movers.items()}
+
+    def share(self, host: str) -> float:
+        """Return the part of the host that its movers fill, in the resource that they need most of."""
+        total = self.catalog.total[host]
+        return max((load / all_ for load, all_ in zip(self.loads[host], total, strict=True) if all_), default=0.0)
+
+    def weight(self, host: str) -> float:
+        """Return what the movers hold of the scarcest resource."""
+        return self.loads[host][self.catalog.scarcest] if self.catalog.resources else 0.0
+
+    def canaries(self) -> list[str]:
+        """Return the hosts that go first: those named, or the emptiest."""
+        canary = self.rolling.canary
+        if canary.hosts:
+            return [name for name in dict.fromkeys(canary.hosts) if name in self.movers]
+        return sorted(self.dirty, key=lambda name: (self.weight(name), len(self.movers[name]), name))[: canary.count]
+
+    def _staying(self) -> dict[str, list[str]]:
+        return {name: [guest.id for guest in guests] for name, guests in self.stays.items()}
+
+    def _obstacle(self, name: str, classes: Mapping[str, GuestClass]) -> Skipped | None:
+        host = self.catalog.hosts.get(name)
+        if host is None:
+            return Skipped(host=name, reason="nova knows no compute host of this name")
+        if host.state != "up" or host.forced_down:
+            return Skipped(host=name, reason="its compute service is down, so nothing can be moved away from it")
+        guests = self.catalog.on[name]
+        kinds = {guest.id: classes.get(guest.id, GuestClass.BLOCKED) for guest in guests}
+        blocked = [guest.name or guest.id for guest in guests if kinds[guest.id] is GuestClass.BLOCKED]
+        if blocked:
+            return Skipped(host=name, reason=f"somebody must decide about {_some(blocked)} first")
+        left = [guest.name or guest.id for guest in guests if kinds[guest.id] is GuestClass.LEAVE]
+        if left:
+            return Skipped(host=name, reason=f"{_some(left)} is to be left as it is", exposed=True)
+        return None
+
+
+class Board:
+    """The schedule so far.
+
+    Attributes:
+        items: what is still on each host that is to be emptied, by host.
+        left: the hosts that are not planned yet.
+        moves: all moves so far.
+        twice: guests that must move once more, and may not be put on a host that is to be emptied again.
+    """
+
+    def __init__(self, task: Task, *, spread: bool = False) -> None:
+        """Begin with nothing planned."""
+        catalog = task.catalog
+        self.task = task
+        self.rooms = Rooms(catalog, spread=spread)
+        self.items = {name: catalog.items(movers, name) for name, movers in task.movers.items()}
+        self.left = dict.fromkeys(task.dirty)
+        self.moves: list[Move] = []
+        self.twice: set[str] = set()
+        self._groups = {name: anti_groups(catalog, [guest.id for guest in catalog.on[name]]) for name in task.dirty}
+        for name in task.clean:
+            self.rooms.open(name, catalog.on[name], clean=True)
+        for name in [*task.shelters, *(n for n in task.dirty if is_usable(catalog.hosts[n]))]:
+            self.rooms.open(name, catalog.on[name], clean=False)
+
+    def groups(self, host: str) -> frozenset[str]:
+        """Return the anti-affinity groups that have members on this host now."""
+        return self._groups[host]
+
+    def load(self, host: str) -> float:
+        """Return what is to leave this host now, of the scarcest resource."""
+        scarcest = self.task.catalog.scarcest
+        return sum(item.need[scarcest] for item in self.items[host] if item.need)
+
+    def hopeless(self, host: str) -> bool:
+        """Tell at little cost whether the clean rooms have too little for a host's guests, even in sum."""
+        sums: dict[str | None, list[float]] = {None: [0.0] * len(self.task.catalog.resources)}
+        for item in self.items[host]:
+            for zone in {None, item.rules.zone}:
+                held = sums.setdefault(zone, [0.0] * len(item.need))
+                for index, amount in enumerate(item.need):
+                    held[index] += amount
+        return any(self.rooms.lacks(zone, need) for zone, need in sums.items())
+
+    def try_clean(self, host: str) -> list[Move] | None:
+        """Place all that is on a host into clean rooms; None, and nothing taken, when it does not fit."""
+        if self.hopeless(host):
+            return None
+        placed = self.rooms.pack(self.items[host], self.task.catalog.hosts[host].zone)
+        return None if placed is None else [Move(item, host, room, Cause.TURN) for item, room in placed]
+
+    def try_spill(self, host: str, out: Collection[str], cause: Cause) -> list[Move] | None:
+        """Place what fits into clean rooms, and the rest on hosts that are to be emptied last.
+
+        What has been spilled before goes to clean rooms only, so that no guest moves more than twice. The smallest
+        are packed first, because the number of guests that move twice counts, not their size.
+        """
+        near = self.task.catalog.hosts[host].zone
+        again = [item for item in self.items[host] if self.twice.intersection(item.guests)]
+        placed = self.rooms.pack(again, near)
+        if placed is None:
+            return None
+        moves = [Move(item, host, room, Cause.TURN) for item, room in placed]
+        rest = []
+        for item in sorted((i for i in self.items[host] if i not in again), key=lambda i: (i.size, i.guests[0])):
+            room = self.rooms.best(item, near)
+            if room is None:
+                rest.append(item)
+            else:
+                moves.append(Move(item, host, room, Cause.TURN))
+                self.rooms.place(item, room)
+        late = self._late(host, out)
+        for item in reversed(rest):
+            allowed = self.task.catalog.allowed(item.rules)
+            found = (r for r in late if r.host in allowed and r.fits(item.need) and not r.breaks(item))
+            room = min(found, key=lambda r: r.dislike(item), default=None) if item.group else next(found, None)
+            if room is None:
+                self.undo(moves)
+                return None
+            moves.append(Move(item, host, room, cause))
+            self.rooms.place(item, room)
+        return moves
+
+    def undo(self, moves: Iterable[Move]) -> None:
+        """Give back the room that moves have taken."""
+        self.rooms.take_back(Placed(move.item, move.room) for move in moves)
+
+    def commit(self, host: str, moves: Collection[Move]) -> None:
+        """Keep the moves of a host: it is empty now, and what was spilled is on other hosts."""
+        catalog = self.task.catalog
+        self.moves.extend(moves)
+        self.items[host] = []
+        del self.left[host]
+        for move in moves:
+            target = move.room.host
+            if not move.room.clean and target in self.items:
+                guests = [catalog.guests[guest] for guest in move.item.guests]
+                self.items[target].append(catalog.item(guests, target))
+                self.twice.update(move.item.guests)
+                self._groups[target] |= anti_groups(catalog, move.item.guests)
+
+    def done(self, host: str) -> None:
+        """Bring a host back into service: its second life begins, unless it was disabled before."""
+        if is_usable(self.task.catalog.hosts[host]):
+            self.rooms.open(host, self.task.stays[host], clean=True)
+
+    def _late(self, host: str, out: Collection[str]) -> list[Room]:
+        """First hosts that stay as they are, because nobody moves from them again; then the fullest, done last."""
+        task = self.task
+        stay = [name for name in task.shelters if name != host]
+        ranked = sorted((n for n in self.left if n != host and n not in out), key=lambda n: (-self.load(n), n))
+        return [self.rooms.dirty[name] for name in [*stay, *ranked] if name in self.rooms.dirty]
+
+
+def _some(names: list[str]) -> str:
+    """Write a few names, and how many more there are."""
+    shown = ", ".join(names[:3])
+    kind = "guest" if len(names) == 1 else "guests"
+    return f"{kind} {shown}" + (f" and {len(names) - 3} more" if len(names) > 3 else "")

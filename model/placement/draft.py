@@ -1,0 +1,137 @@
+"""What an order of hosts has come to, before it is written down as a schedule."""
+
+from collections.abc import Collection, Iterable
+from itertools import pairwise
+
+from model.fleet import ServerGroup
+from model.placement.board import Board, Move, Task
+from model.placement.catalog import ANTI
+from model.placement.limits import Occupied
+from model.placement.records import Shortfall, Wave
+
+
+class Draft:
+    """Waves that are decided, on a board.
+
+    Attributes:
+        waves: in order; their ``needs`` and ``seconds`` are found at the end.
+        hosts: the hosts of all waves, in order.
+        shortfalls: what made hosts be left out, by host.
+    """
+
+    def __init__(self, board: Board) -> None:
+        """Begin without a wave."""
+        self.board = board
+        self.waves: list[Wave] = []
+        self.hosts: list[str] = []
+        self.shortfalls: dict[str, Shortfall] = {}
+
+    @property
+    def task(self) -> Task:
+        """What was asked."""
+        return self.board.task
+
+    def refuse(self, shortfall: Shortfall) -> None:
+        """Leave a host out."""
+        self.shortfalls[shortfall.host] = shortfall
+        self.board.left.pop(shortfall.host, None)
+
+    def needs(self) -> dict[str, tuple[str, ...]]:
+        """Return what each host waits for: hosts whose room it uses, that put guests on it, or that share a group."""
+        place = {host: index for index, host in enumerate(self.hosts)}
+        needs: dict[str, set[str]] = {host: set() for host in self.hosts}
+        for move in self.board.moves:
+            target = move.room.host
+            if target in place:
+                first, then = (target, move.source) if move.room.clean else (move.source, target)
+                needs[then].add(first)
+        for holders in self._holders(place):
+            for first, then in pairwise(holders):
+                needs[then].add(first)
+        canaries = {host for wave in self.waves if wave.canary for host in wave.hosts}
+        for host in self.hosts:
+            if host not in canaries:
+                needs[host] |= canaries
+        self._crowded(needs)
+        return {host: tuple(sorted(needs[host], key=place.__getitem__)) for host in self.hosts}
+
+    def _holders(self, place: dict[str, int]) -> list[list[str]]:
+        """The hosts that have members of an anti-affinity group before they are emptied, in order, for each group."""
+        catalog = self.task.catalog
+        holders: dict[str, set[str]] = {}
+        for host in self.hosts:
+            for guest in catalog.on[host]:
+                _note(holders, catalog.group_of.get(guest.id), host)
+        for move in self.board.moves:
+            if not move.room.clean and move.room.host in place:
+                _note(holders, move.item.group, move.room.host)
+        return [sorted(hosts, key=place.__getitem__) for _, hosts in sorted(holders.items())]
+
+    def _crowded(self, needs: dict[str, set[str]]) -> None:
+        """Where hosts with some traits may be out only so many at once, the next waits for those long before it."""
+        for scope in self.task.budget.scopes:
+            inside = [host for host in self.hosts if host in scope.hosts]
+            if not scope.traits or not inside:
+                continue
+            most = self.task.budget.most(scope, inside)
+            for index in range(most, len(inside)):
+                needs[inside[index]].update(inside[max(0, index - 2 * most + 1) : index - most + 1])
+
+
+class Outing:
+    """The hosts of one wave while it is put together, and what another one must not break."""
+
+    def __init__(self, board: Board) -> None:
+        """Begin with an empty wave."""
+        self._board = board
+        self._occupied = Occupied(board.task.catalog, board.task.slots)
+        self._groups: set[str] = set()
+        self._received: set[str] = set()
+        self.hosts: list[str] = []
+
+    def full(self) -> bool:
+        """Tell whether no slot is left."""
+        return self._occupied.full()
+
+    def admits(self, host: str) -> bool:
+        """Tell whether a host may be out together with those chosen so far."""
+        return (
+            host not in self._received
+            and self._occupied.admits(host)
+            and self._groups.isdisjoint(self._board.groups(host))
+            and self._board.task.budget.lack([*self.hosts, host]) is None
+        )
+
+    def add(self, host: str, moves: Collection[Move]) -> None:
+        """Take a host with its moves."""
+        self._groups |= self._board.groups(host)
+        self._received |= {move.room.host for move in moves if not move.room.clean}
+        self._occupied.change(host, 1)
+        self.hosts.append(host)
+        self._board.commit(host, moves)
+
+
+def wave_of(board: Board, index: int, outing: Iterable[str], *, canary: bool, room: dict[str, float]) -> Wave:
+    """Write down a wave that has just been decided."""
+    hosts = tuple(outing)
+    chosen = set(hosts)
+    catalog = board.task.catalog
+    moves = [move for move in board.moves if move.source in chosen]
+    load = [sum(move.item.need[i] for move in moves) for i in range(len(catalog.resources))]
+    spare, reserve = board.task.budget.spare(hosts)
+    return Wave(
+        index=index,
+        hosts=hosts,
+        canary=canary,
+        needs=(index - 1,) if index else (),
+        guests=sum(len(move.item.guests) for move in moves),
+        room=room,
+        load=catalog.amounts(load),
+        spare=spare,
+        reserve=reserve,
+    )
+
+
+def _note(holders: dict[str, set[str]], group: ServerGroup | None, host: str) -> None:
+    if group is not None and group.policy in ANTI:
+        holders.setdefault(group.id, set()).add(host)
