@@ -29,6 +29,8 @@ RENEW_EVERY = 4.0
 MIGRATIONS_LIMIT = 20.0
 QUIET_LIMIT = 5.0
 SETTLE_LIMIT = 25.0
+LOOKS = 2
+LOOK_EVERY = 0.5
 TRIES = 3
 REST = 5.0
 REPORT_LIMIT = 60.0
@@ -126,16 +128,21 @@ class QuiesceActivities:
         await wait_for(quiet, "a moment in which nova works on nothing", limit=min(QUIET_LIMIT, remaining(work)))
 
     async def _settle(self, front: Front, work: Work, frontend: str | None, hold: Hold) -> list[str]:
-        """Wait until nothing that began before the hold is going on; return what still is."""
+        """Wait until nothing that began before the hold is going on, in two looks running; return what still is.
+
+        What nova shows as done may have a last call to a conductor on its way.
+        """
         problems: list[str] = []
+        rests = 0
 
         async def settled() -> bool:
-            nonlocal problems
+            nonlocal problems, rests
             problems = await _requests(front, frontend, hold) or await openstack.in_flight(work.inventory)
-            return not problems
+            rests = 0 if problems else rests + 1
+            return rests >= LOOKS
 
         limit = SETTLE_LIMIT if frontend is not None else 0.0
-        await wait_for(settled, "nova to finish what it works on", limit=limit, every=0.3)
+        await wait_for(settled, "nova to finish what it works on", limit=limit, every=LOOK_EVERY)
         return problems
 
     async def _wait_reports(self, hand: Hand, params: SwitchParams, before: set[tuple[str, str]]) -> None:

@@ -9,6 +9,7 @@ FAILED = frozenset({"error", "failed", "cancelled"})
 # A resize or cold migration in this state goes on only when somebody confirms or reverts it.
 AWAITS_CONFIRMATION = "finished"
 LIVE_MIGRATION = "live-migration"
+COLD_MIGRATION = "migration"
 
 
 class ServiceRow(ServiceRecord):
@@ -51,6 +52,7 @@ class Migration(Record):
         source: the host that the guest leaves.
         target: the host that it goes to; None until the scheduler has chosen one.
         created: ISO 8601 in UTC.
+        updated: when nova last changed the record, ISO 8601 in UTC.
     """
 
     id: int
@@ -61,6 +63,7 @@ class Migration(Record):
     source: str
     target: str | None = None
     created: str = ""
+    updated: str = ""
 
     @property
     def unfinished(self) -> bool:
@@ -78,6 +81,11 @@ class Migration(Record):
         return f"{self.kind} {self.id} of guest {self.guest}, {self.source} to {self.target or '?'}: {self.status}"
 
 
+# nova-compute saves a server as deleted, and only then frees what it held and removes the record
+# (nova/compute/manager.py, _delete_instance): until the record is gone, it is still at work.
+_AT_WORK = frozenset({"BUILD", "MIGRATING", "DELETED"})
+
+
 def is_settled(guest: GuestFacts) -> bool:
     """Tell whether nova works on nothing for this guest."""
-    return guest.task_state is None and guest.status not in {"BUILD", "MIGRATING"}
+    return guest.task_state is None and guest.status not in _AT_WORK
