@@ -33,6 +33,23 @@ class RollbackRequest(Record):
     reason: str = ""
 
 
+class LimitsOrder(Record):
+    """``limits``: what may happen at the same time from now on; what is not given stays as it is.
+
+    Attributes:
+        max_unavailable: hosts out of service.
+        per_source: migrations from one host; ``per_target``, ``per_zone`` and ``total`` as in ``limits`` of the spec.
+    """
+
+    by: Operator
+    reason: str = ""
+    max_unavailable: int | None = Field(default=None, ge=1)
+    per_source: int | None = Field(default=None, ge=1, le=50)
+    per_target: int | None = Field(default=None, ge=1, le=50)
+    per_zone: int | None = Field(default=None, ge=1, le=1000)
+    total: int | None = Field(default=None, ge=1, le=5000)
+
+
 class Approve(Record):
     """``approve``: open a gate. With a plan hash the approval holds for that plan and for no other."""
 

@@ -1,6 +1,6 @@
 """What the workflows of one run say to each other."""
 
-from model.base import Record
+from model.base import JsonObject, Record
 from model.inventory import Inventory
 from model.plan import Plan, Step
 from model.spec import UpgradeRequest
@@ -50,7 +50,8 @@ class StepReports(Record):
 class GroupResult(Record):
     """What came of a child: the state of each of its steps, and how often each and its compensation was tried.
 
-    ``failed`` names the step that failed, if any; ``untold`` are the reports that were still to be sent.
+    ``failed`` names the step that failed, if any; ``untold`` are the reports that were still to be sent; ``details``
+    are what steps found that a report needs, by step.
     """
 
     steps: tuple[StepStatus, ...]
@@ -58,6 +59,7 @@ class GroupResult(Record):
     failed: str | None = None
     stopped: bool = False
     untold: tuple[StepStatus, ...] = ()
+    details: dict[str, JsonObject] = {}
 
 
 class GroupStatus(Record):

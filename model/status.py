@@ -108,7 +108,7 @@ class UpgradeStatus(Record):
     ``kind``: the workflow's type; ``upgrade``: the run's id, to which orders go.
     """
 
-    kind: Literal["RollingUpgrade", "Rollback"] = "RollingUpgrade"
+    kind: Literal["RollingUpgrade", "Rollback", "RollingReboot"] = "RollingUpgrade"
     upgrade: str
     cloud: str
     source: str

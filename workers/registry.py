@@ -20,14 +20,16 @@ from activities.snapshot import SnapshotActivities
 from activities.verify import VerifyActivities
 from activities.verify_rollback import VerifyRollbackActivities
 from workers.planner import Planner
+from workers.reboot_planner import RebootPlanner
 from workers.rollback_planner import RollbackPlanner
 from workflows.availability import AvailabilityWatch
 from workflows.group import GROUPS
 from workflows.lock import CloudLock
 from workflows.rollback import Rollback
+from workflows.rolling_reboot import RollingReboot
 from workflows.rolling_upgrade import RollingUpgrade
 
-WORKFLOWS: list[type] = [RollingUpgrade, Rollback, *GROUPS, AvailabilityWatch, CloudLock]
+WORKFLOWS: list[type] = [RollingUpgrade, RollingReboot, Rollback, *GROUPS, AvailabilityWatch, CloudLock]
 
 
 class Activities:
@@ -44,6 +46,7 @@ class Activities:
         return activities_of(
             FactsActivities(tools),
             Planner(),
+            RebootPlanner(tools),
             RollbackPlanner(),
             SettleActivities(tools),
             SnapshotActivities(tools),

@@ -47,7 +47,7 @@ class Children:
             request,
             result_type=GroupResult,
             id=names.child_id(self._ledger.run, group),
-            static_summary=f"{group.replace('/', ' ')}: {self._ledger.source} to {self._ledger.target}",
+            static_summary=f"{group.replace('/', ' ')}: {self._what}",
         )
         self._handles[group] = handle
         self._tell_what_came_meanwhile(group)
@@ -63,10 +63,16 @@ class Children:
             if status.id not in request.passed:
                 self._ledger.put(status)
         self._tries.update(result.tries)
+        self._ledger.details.update(result.details)
         if result.stopped:
             raise StoppedError(group)
         if result.failed:
             raise StepError(result.failed)
+
+    @property
+    def _what(self) -> str:
+        source, target = self._ledger.source, self._ledger.target
+        return f"{source} to {target}" if source != target else "reboot"
 
     def tell(self, signal: str, order: Who | Abort) -> None:
         """Forward an order to every running child."""

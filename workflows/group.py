@@ -11,10 +11,12 @@ from datetime import datetime, timedelta
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
+    from model.base import JsonObject
     from model.control import Abort, Who
     from model.messages import GroupRequest, GroupResult, GroupStatus, StepReports
-    from model.plan import Step
+    from model.plan import Action, Step
     from model.status import StepState, StepStatus
+    from model.work import StepResult
     from workflows.dag import Machine, NodeState, compensation
     from workflows.details import group_details
     from workflows.executor import Executor
@@ -22,6 +24,9 @@ with workflow.unsafe.imports_passed_through():
     from workflows.nodes import group_nodes
     from workflows.rollback_plan import BACK
     from workflows.walker import Walker
+
+# What these steps found, a report tells.
+_TOLD = frozenset({Action.DRAIN_COMPUTE, Action.REBOOT_HOST})
 
 
 class _Group:
@@ -34,8 +39,14 @@ class _Group:
         self._machine = Machine(self._nodes, passed=request.passed)
         self._machine.paused = request.paused
         self._root = request.root or request.upgrade
+        self._details: dict[str, JsonObject] = {}
         self._executor = Executor(
-            request.upgrade, request.inventory, self._tell_root, by=request.root, tries=dict(request.tries)
+            request.upgrade,
+            request.inventory,
+            self._tell_root,
+            by=request.root,
+            results=self._keep,
+            tries=dict(request.tries),
         )
         self._outbox: list[StepStatus] = []
         self._telling = False
@@ -59,7 +70,12 @@ class _Group:
             failed=failed[0] if failed else None,
             stopped=not failed and not self._machine.finished,
             untold=tuple(self._outbox),
+            details=self._details,
         )
+
+    def _keep(self, step: Step, result: StepResult) -> None:
+        if step.action in _TOLD:
+            self._details[step.id] = result.details
 
     async def _take_back_open_scopes(self) -> None:
         """Compensate the steps that happened in every scope that has not been completed, in reverse order."""
@@ -177,6 +193,22 @@ class ServiceUpgrade(_Group):
 
 
 @workflow.defn
+class HostReboot(_Group):
+    """Empties one compute host, boots it anew, and puts it back into service."""
+
+    @workflow.init
+    def __init__(self, request: GroupRequest) -> None:
+        """Take the host's steps."""
+        super().__init__(request)
+
+    @workflow.run
+    async def run(self, request: GroupRequest) -> GroupResult:
+        """Carry out the host's steps."""
+        del request
+        return await self._walk()
+
+
+@workflow.defn
 class HostRollback(_Group):
     """Brings one compute host back to the release before."""
 
@@ -208,7 +240,7 @@ class ServiceRollback(_Group):
         return await self._walk()
 
 
-GROUPS: tuple[type[_Group], ...] = (HostUpgrade, ServiceUpgrade, HostRollback, ServiceRollback)
+GROUPS: tuple[type[_Group], ...] = (HostUpgrade, HostReboot, ServiceUpgrade, HostRollback, ServiceRollback)
 
 
 def workflow_of(steps: tuple[Step, ...]) -> type[_Group]:
@@ -217,4 +249,6 @@ def workflow_of(steps: tuple[Step, ...]) -> type[_Group]:
     host = group.removeprefix(BACK).startswith("host/")
     if group.startswith(BACK):
         return HostRollback if host else ServiceRollback
+    if any(step.action is Action.VERIFY_HOST for step in steps):
+        return HostReboot
     return HostUpgrade if host else ServiceUpgrade

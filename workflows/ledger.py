@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 
+from model.base import JsonObject
 from model.plan import Action, Plan, Step
 from model.status import (
     Event,
@@ -32,7 +33,7 @@ class Ledger:
         """Begin the record of a run; the upgrade that it works on is itself, unless it is told of another one."""
         self.run = self.upgrade = run
         self.cloud, self.source, self.target = cloud, source, target
-        self.kind: Literal["RollingUpgrade", "Rollback"] = "RollingUpgrade"
+        self.kind: Literal["RollingUpgrade", "Rollback", "RollingReboot"] = "RollingUpgrade"
         self.started = iso(started)
         self.ended: str | None = None
         self.state = RunState.PLANNING
@@ -45,6 +46,7 @@ class Ledger:
         self.waiting: dict[str, Waiting] = {}
         self.durations: dict[str, float] = {}
         self.undecided: set[str] = set()
+        self.details: dict[str, JsonObject] = {}
 
     def begin(self, plan: Plan) -> None:
         """Take the plan: every step is pending."""

@@ -9,6 +9,7 @@ TASK_QUEUE = "stackroll"
 # Activities that are not steps; steps' activities are named by model.plan.Action.
 READ_FACTS = "read_facts"
 MAKE_PLAN = "make_plan"
+PLAN_REBOOT = "plan_reboot"
 MAKE_ROLLBACK_PLAN = "make_rollback_plan"
 READ_UPGRADE = "read_upgrade"
 WATCH_AVAILABILITY = "watch_availability"

@@ -16,6 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from model.inventory import Inventory
     from model.messages import LockRequest
     from model.plan import Action, Phase, Plan, Step
+    from model.reboot_spec import RebootSpec
     from model.report import without_repetition
     from model.spec import UpgradeSpec
     from model.status import Report, RunState, Waiting
@@ -125,7 +126,7 @@ class Run(Controlled):
         return machine.finished
 
     async def _run_node(self, plan: Plan, inventory: Inventory, executor: Executor, node: str) -> None:
-        steps = (plan.by_id[node],) if node in plan.by_id else plan.members(node)
+        steps = self.steps_of(plan, node)
         self._tell_phase(steps[0].phase)
         try:
             if node not in plan.by_id:
@@ -141,6 +142,10 @@ class Run(Controlled):
         except StepError:
             self.failed(steps)
             raise
+
+    def steps_of(self, plan: Plan, node: str) -> tuple[Step, ...]:
+        """Return the steps of a node that is about to begin: a step itself, or those of a group."""
+        return (plan.by_id[node],) if node in plan.by_id else plan.members(node)
 
     def _tell_phase(self, phase: Phase) -> None:
         """Keep the search attribute in step."""
@@ -199,7 +204,7 @@ class Run(Controlled):
 
     # The probe
 
-    async def start_watch(self, inventory: Inventory, spec: UpgradeSpec) -> Handle | None:
+    async def start_watch(self, inventory: Inventory, spec: UpgradeSpec | RebootSpec) -> Handle | None:
         """Have every API probed from now on, if the spec wants it."""
         if not spec.availability.enabled:
             return None

@@ -11,6 +11,7 @@ def test_every_action_of_a_plan_is_an_activity_of_the_worker() -> None:
     assert names_of_activities == wanted | {
         names.READ_FACTS,
         names.MAKE_PLAN,
+        names.PLAN_REBOOT,
         names.MAKE_ROLLBACK_PLAN,
         names.READ_UPGRADE,
         names.WATCH_AVAILABILITY,

@@ -1,6 +1,6 @@
 """Record the histories that ``test_replay`` replays, from runs against the fake cloud on a server of their own.
 
-    .venv/bin/python -m tests.workflows.record_histories
+    .venv/bin/python -m tests.workflows.record_histories [SCENARIO...]
 
 They are histories of runs by the present code: record them anew when a workflow is changed in a way that running
 upgrades cannot survive, and never to make the test pass without knowing why it failed.
@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import re
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ from model.inventory import KNOWN_SERVICES
 from model.plan import Plan
 from model.status import RunState
 from tests.workflows.fake_cloud import FakeCloud, Run, request, running_worker
+from tests.workflows.reboot_cloud import RebootCloud
+from tests.workflows.reboot_cloud import request as reboot_request
 from workers.dev import SEARCH_ATTRIBUTES, temporal_binary
 from workflows.names import child_id, lock_id
 
@@ -101,7 +104,24 @@ async def afterwards(cloud: FakeCloud, run: Run) -> None:
     await _unfinished(run)
 
 
-SCENARIOS: tuple[Scenario, ...] = (complete, retried, aborted, returned, afterwards)
+async def rebooted(cloud: FakeCloud, run: Run) -> None:
+    """A rolling reboot: paused and limited on its way, one host fails behind its reboot and is retried."""
+    cloud.hold["cmp1/drain"] = asyncio.Event()
+    cloud.fail |= {"cmp2/verify": 3}
+    await run.until(RunState.WAITING)
+    await run.handle.execute_update("approve", {"by": "anna", "gate": "plan"})
+    await cloud.until(lambda: "cmp1/drain" in cloud.running)
+    await run.handle.signal("pause", ME)
+    await run.until(RunState.PAUSED)
+    cloud.hold["cmp1/drain"].set()
+    await run.handle.execute_update("limits", {**ME, "max_unavailable": 2, "per_source": 4})
+    await run.handle.signal("resume", ME)
+    await run.until(RunState.FAILING)
+    await run.handle.execute_update("retry", {**ME, "step": "cmp2/verify"})
+    await run.handle.result()
+
+
+SCENARIOS: tuple[Scenario, ...] = (complete, retried, aborted, returned, afterwards, rebooted)
 
 
 async def _unfinished(run: Run) -> None:
@@ -113,10 +133,13 @@ async def _unfinished(run: Run) -> None:
 
 
 async def _record(client: Client, scenario: Scenario) -> dict[str, JsonObject]:
-    name, cloud = scenario.__name__, FakeCloud()
+    name = scenario.__name__
+    cloud, kind = (RebootCloud(), "RollingReboot") if scenario is rebooted else (FakeCloud(), "RollingUpgrade")
     asked = request(cloud=name, services=KNOWN_SERVICES, approvals={"plan": "manual", "commit": "auto"})
+    if scenario is rebooted:
+        asked = reboot_request(cloud=name, approvals={"plan": "manual"})
     async with running_worker(client, cloud) as queue:
-        handle = await client.start_workflow("RollingUpgrade", asked, id=name, task_queue=queue)
+        handle = await client.start_workflow(kind, asked, id=name, task_queue=queue)
         await scenario(cloud, Run(handle))
         ids = await _ids(handle)
         if scenario is afterwards:
@@ -169,7 +192,7 @@ async def main() -> None:
         dev_server_existing_path=temporal_binary(),
         dev_server_extra_args=extra,
     ) as environment:
-        for scenario in SCENARIOS:
+        for scenario in (one for one in SCENARIOS if not sys.argv[1:] or one.__name__ in sys.argv[1:]):
             found = await _record(environment.client, scenario)
             path = FOLDER / f"{scenario.__name__}.json.gz"
             path.write_bytes(gzip.compress(json.dumps(found).encode(), mtime=0))

@@ -1,0 +1,267 @@
+"""From a schedule of hosts to a plan of steps. Pure: the same request and schedule give the same plan and hash.
+
+Each host is a group of its own: emptied, booted anew, looked at, put back. Between them stand only needs: the hosts and
+waves that the schedule says must be over, and as many hosts of a zone or an aggregate at a time as it allows.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from model.actions import (
+    ComputeParams,
+    DrainComputeParams,
+    GateParams,
+    HookParams,
+    RebootHostParams,
+    VerifyHostParams,
+    WatchHostsParams,
+    as_params,
+)
+from model.base import Record
+from model.fleet import Fleet
+from model.placement.records import Schedule, Wave
+from model.plan import Action, Phase, Plan, Reversibility, Step, Undo, in_order
+from model.reboot_spec import RebootMode, RebootRequest
+from model.rolling import Hook
+from model.spec import Approval
+
+CLOUD = "cloud"
+# Seconds; only the forecast reads them.
+_ESTIMATES = {Action.DRAIN_COMPUTE: 20.0, Action.REBOOT_HOST: 60.0, Action.VERIFY_HOST: 25.0, Action.RUN_HOOK: 2.0}
+_R0, _R1, _R2 = Reversibility.R0, Reversibility.R1, Reversibility.R2
+# What a step may take beside what it waits for.
+_MARGIN = 120.0
+
+
+def make_reboot_plan(request: RebootRequest, fleet: Fleet, schedule: Schedule) -> Plan:
+    """Compute the whole reboot as a DAG of steps."""
+    writer = _Writer(request)
+    gate = writer.gate("plan", request.spec.approvals.plan, ())
+    order = _Order(fleet, schedule)
+    ends: dict[int, tuple[str, ...]] = {}
+    canary: tuple[str, ...] = ()
+    for wave in schedule.waves:
+        needs = tuple(id_ for need in wave.needs for id_ in ends[need])
+        ends[wave.index] = writer.wave(wave, needs or canary or (gate,), order)
+        if wave.canary:
+            canary = (*canary, *ends[wave.index])
+        if wave.canary and not any(later.canary for later in schedule.waves[wave.index + 1 :]):
+            canary = (writer.gate("canary", request.spec.approvals.canary, canary),)
+            ends[wave.index] = canary
+    writer.finish(schedule)
+    release = request.inventory.release
+    return Plan(
+        cloud=request.inventory.cloud,
+        source=release,
+        target=release,
+        limits={"hosts": max(1, schedule.slots.total)},
+        steps=in_order(writer.steps),
+    )
+
+
+class _Order:
+    """Which hosts a host waits for, beside those of the waves that must be over."""
+
+    def __init__(self, fleet: Fleet, schedule: Schedule) -> None:
+        self._needs: dict[str, dict[str, None]] = {}
+        for host, needs in schedule.needs.items():
+            self._needs.setdefault(host, {}).update(dict.fromkeys(needs))
+        hosts = [host for wave in schedule.waves for host in wave.hosts]
+        members: dict[tuple[str, str], list[str]] = {}
+        for host in hosts:
+            known = fleet.hosts[host]
+            for scope in (("zone", known.zone), *(("aggregate", name) for name in known.aggregates)):
+                members.setdefault(scope, []).append(host)
+        limits = {("zone", name): most for name, most in schedule.slots.zones.items()}
+        limits |= {("aggregate", name): most for name, most in schedule.slots.aggregates.items()}
+        for scope, most in limits.items():
+            self._bound(members.get(scope, []), max(1, most))
+
+    def _bound(self, hosts: list[str], most: int) -> None:
+        """Let each host wait for the one that is ``most`` places before it: never more than so many are out at once."""
+        for host, before in zip(hosts[most:], hosts, strict=False):
+            self._needs.setdefault(host, {})[before] = None
+
+    def needs(self, host: str, known: Iterable[str]) -> tuple[str, ...]:
+        """Return the hosts that this one waits for, of those that are known already."""
+        return tuple(name for name in self._needs.get(host, ()) if name in known)
+
+
+@dataclass
+class _Writer:
+    request: RebootRequest
+    steps: list[Step] = field(default_factory=list)
+    last: dict[str, str] = field(default_factory=dict)
+
+    def gate(self, gate: str, approval: Approval, needs: tuple[str, ...]) -> str:
+        automatic = approval is Approval.AUTO
+        title = f"approval of {gate}" + (" (given by the spec)" if automatic else "")
+        phase = Phase.PREFLIGHT if gate == "plan" else Phase.DATA
+        params = GateParams(gate=gate, automatic=automatic)
+        return self._add(f"gate/{gate}", title, Action.GATE, CLOUD, params, needs, _R0, phase=phase, estimate=0.0)
+
+    def wave(self, wave: Wave, needs: tuple[str, ...], order: _Order) -> tuple[str, ...]:
+        """Write a wave: hooks, its hosts side by side, a look at all of them, hooks; return what comes last."""
+        spec, number = self.request.spec, wave.index + 1
+        for place, hook in enumerate(spec.hooks.before_wave, 1):
+            needs = (self._hook(hook, f"wave/{number}/before_wave-{place}", "before_wave", needs, wave=number),)
+        for host in wave.hosts:
+            others = tuple(self.last[name] for name in order.needs(host, self.last))
+            self._host(host, number, (*needs, *others))
+        seconds = spec.canary.healthy_for if wave.canary else 0.0
+        what = f"see that {', '.join(wave.hosts)} stay up for {seconds:g} s" if seconds else "see that its hosts are up"
+        end = self._add(
+            f"wave/{number}/health",
+            f"wave {number}: {what}",
+            Action.WATCH_HOSTS,
+            CLOUD,
+            WatchHostsParams(hosts=wave.hosts, seconds=seconds),
+            tuple(self.last[host] for host in wave.hosts),
+            _R0,
+            timeout=seconds + 3 * _MARGIN,
+            estimate=seconds + 1.0,
+        )
+        for place, hook in enumerate(spec.hooks.after_wave, 1):
+            end = self._hook(hook, f"wave/{number}/after_wave-{place}", "after_wave", (end,), wave=number)
+        return (end,)
+
+    def finish(self, schedule: Schedule) -> None:
+        """Write the last look at everything that was done."""
+        hosts = tuple(host for wave in schedule.waves for host in wave.hosts)
+        if not hosts:
+            return
+        needed = {need for step in self.steps for need in step.needs}
+        needs = tuple(step.id for step in self.steps if step.id not in needed)
+        params = WatchHostsParams(hosts=hosts)
+        title = "see that every host that was rebooted is up"
+        self._add(
+            "finish/hosts", title, Action.WATCH_HOSTS, CLOUD, params, needs, _R0, phase=Phase.FINISH, timeout=600.0
+        )
+
+    def _host(self, host: str, wave: int, needs: tuple[str, ...]) -> None:
+        spec, hooks = self.request.spec, self.request.spec.hooks
+        here = _Here(host, wave, needs)
+        self._hooks(here, "before_drain", hooks.before_drain)
+        undo = Undo(action=Action.ENABLE_COMPUTE, title=f"enable {host} again", params={"host": host})
+        self._put(here, "disable", f"disable {host}", Action.DISABLE_COMPUTE, ComputeParams(host=host), _R1, undo=undo)
+        self._put(
+            here,
+            "drain",
+            f"drain {host}",
+            Action.DRAIN_COMPUTE,
+            DrainComputeParams(host=host, parallel=spec.limits.per_source, timeout=spec.drain_timeout),
+            _R1,
+            timeout=spec.drain_timeout + _MARGIN,
+        )
+        self._hooks(here, "after_drain", hooks.after_drain)
+        self._hooks(here, "before_reboot", hooks.before_reboot)
+        rebooted = None if spec.reboot is RebootMode.NEVER else self._reboot(here)
+        verify = VerifyHostParams(host=host, reboot=rebooted, kernel=spec.kernel)
+        self._put(here, "verify", f"verify {host}", Action.VERIFY_HOST, verify, _R1, timeout=900.0)
+        self._hooks(here, "after_reboot", hooks.after_reboot)
+        enable = ComputeParams(host=host)
+        self._put(here, "enable", f"enable {host} again", Action.ENABLE_COMPUTE, enable, _R1)
+        self.last[host] = here.needs[0]
+
+    def _reboot(self, here: "_Here") -> str:
+        spec, host = self.request.spec, here.host
+        return self._put(
+            here,
+            "reboot",
+            f"reboot {host}",
+            Action.REBOOT_HOST,
+            RebootHostParams(host=host, kernel=spec.kernel, timeout=spec.reboot_timeout),
+            _R2,
+            undo=Undo(
+                action=Action.RELEASE_HOST,
+                title=f"let nova-compute run on {host} again",
+                params={"host": host},
+                timeout=300.0,
+            ),
+            # A host that has not come back is looked at by a person, not rebooted again.
+            retries=0,
+            timeout=spec.reboot_timeout + 2 * _MARGIN,
+        )
+
+    def _hooks(self, here: "_Here", name: str, hooks: tuple[Hook, ...]) -> None:
+        for place, hook in enumerate(hooks, 1):
+            id_ = f"{here.host}/{name}-{place}"
+            here.needs = (self._hook(hook, id_, name, here.needs, host=here.host, wave=here.wave),)
+
+    def _hook(self, hook: Hook, id_: str, name: str, needs: tuple[str, ...], *, host: str = "", wave: int) -> str:
+        place = host if hook.at == "host" else hook.at
+        number = id_.rpartition("-")[2]
+        title = f"hook {name} {number} {f'of {host}' if host else f'of wave {wave}'} on {place}"
+        params = HookParams(name=f"{name} {number}", command=hook.run, host=host, wave=wave)
+        undo = None
+        if hook.undo is not None:
+            back = params.model_copy(update={"command": hook.undo})
+            undo = Undo(
+                action=Action.RUN_HOOK, title=f"take back: {title}", params=as_params(back), timeout=hook.timeout
+            )
+        reversibility = _R1 if undo else _R2
+        return self._add(
+            id_,
+            title,
+            Action.RUN_HOOK,
+            place,
+            params,
+            needs,
+            reversibility,
+            group=f"host/{host}" if host else None,
+            scope=host or None,
+            limit="hosts" if host else None,
+            undo=undo,
+            retries=hook.retries,
+            timeout=hook.timeout,
+        )
+
+    def _put(
+        self, here: "_Here", name: str, title: str, action: Action, params: Record, kind: Reversibility, **more: Any
+    ) -> str:
+        """Add a step of a host: in its group, undone with the others of its host, counted against the limit."""
+        host = here.host
+        id_ = f"{host}/{name}"
+        own: dict[str, Any] = {"group": f"host/{host}", "scope": host, "limit": "hosts", **more}
+        here.needs = (self._add(id_, title, action, host, params, here.needs, kind, **own),)
+        return id_
+
+    def _add(
+        self,
+        id_: str,
+        title: str,
+        action: Action,
+        target: str,
+        params: Record,
+        needs: tuple[str, ...],
+        reversibility: Reversibility,
+        *,
+        phase: Phase = Phase.DATA,
+        **more: Any,
+    ) -> str:
+        content = {"estimate": _ESTIMATES.get(action, 2.0), **more}
+        step = Step.model_validate(
+            {
+                "id": id_,
+                "title": title,
+                "phase": phase,
+                "action": action,
+                "target": target,
+                "needs": tuple(dict.fromkeys(needs)),
+                "params": as_params(params),
+                "reversibility": reversibility,
+                **content,
+            }
+        )
+        self.steps.append(step)
+        return step.id
+
+
+@dataclass
+class _Here:
+    """The host that is being written, and what its next step needs."""
+
+    host: str
+    wave: int
+    needs: tuple[str, ...]

@@ -1,0 +1,192 @@
+"""``RollingReboot``: empties and reboots the hypervisors of a cloud, host by host, while its guests run on."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError
+
+with workflow.unsafe.imports_passed_through():
+    from pydantic import ValidationError
+
+    from model.base import JsonObject
+    from model.control import Abort, LimitsOrder
+    from model.outlook import Outlook, RebootPlanResult, explain_guest, explain_host
+    from model.plan import Action, Plan, Step
+    from model.reboot_spec import RebootRequest
+    from model.rolling import Limits
+    from model.spec import OnFailure
+    from model.status import RunState, StepState
+    from model.work import Finding
+    from workflows import names
+    from workflows.ledger import Ledger
+    from workflows.run import Run
+
+
+@workflow.defn(name="RollingReboot")
+class RollingReboot(Run):
+    """Empties and reboots the compute hosts of a cloud in waves, and puts each back into service."""
+
+    @workflow.init
+    def __init__(self, request: JsonObject) -> None:
+        """Begin the record; a request that is not valid is refused in ``run``, with a clear failure."""
+        cloud, release = _headline(request)
+        super().__init__(Ledger(workflow.info().workflow_id, cloud, release, release, workflow.now()))
+        self.ledger.kind = "RollingReboot"
+        self._request: RebootRequest | None = None
+        self._outlook = Outlook()
+        self._limits = Limits()
+
+    @workflow.run
+    async def run(self, request: JsonObject) -> JsonObject:
+        """Reboot the hosts; the result is one sentence, the whole account is in the ``report`` query."""
+        parsed = self._request = self._parse(request)
+        workflow.upsert_search_attributes(
+            [names.CLOUD_KEY.value_set(parsed.inventory.cloud), names.RELEASE_KEY.value_set(parsed.inventory.release)]
+        )
+        self.ledger.note(workflow.now(), "start", "run", f"reboot {parsed.spec.reboot.value}", parsed.by)
+        await self.under_lock(parsed.inventory.cloud, lambda: self._reboot(parsed))
+        if self.ledger.state is not RunState.COMPLETED:
+            raise ApplicationError(self.ledger.message, type="Unfinished", non_retryable=True)
+        return {"state": self.ledger.state.value, "message": self.ledger.message}
+
+    async def _reboot(self, request: RebootRequest) -> None:
+        plan = await self._plan(request)
+        watch = await self.start_watch(request.inventory, request.spec)
+        finished = await self.walk(plan, request.inventory)
+        await self.end_watch(watch)
+        self._conclude(plan, finished=finished)
+        await self.write_report()
+
+    # Before anything changes
+
+    def _parse(self, request: JsonObject) -> RebootRequest:
+        try:
+            return RebootRequest.model_validate(request)
+        except ValidationError as error:
+            lines = [f"{'.'.join(map(str, e['loc'])) or 'request'}: {e['msg']}" for e in error.errors()]
+            raise self.refusal("; ".join(lines)) from None
+
+    async def _plan(self, request: RebootRequest) -> Plan:
+        made = await self.read(names.PLAN_REBOOT, request, RebootPlanResult, f"plan {request.inventory.cloud}'s reboot")
+        self._outlook = made.outlook
+        for finding in made.findings:
+            self.ledger.note(workflow.now(), finding.severity, finding.subject, _reason(finding))
+        if made.plan is None:
+            errors = [finding for finding in made.findings if finding.severity == "error"]
+            raise self.refusal("; ".join(f"{error.subject}: {_reason(error)}" for error in errors), told=True)
+        self._limits = request.spec.limits
+        self.ledger.begin(made.plan)
+        waves = len(made.outlook.waves)
+        self.ledger.note(workflow.now(), "plan", made.plan.hash, f"{len(made.plan.steps)} steps in {waves} waves")
+        return made.plan
+
+    # On the way
+
+    def failed(self, steps: Sequence[Step]) -> None:
+        """End the run where the spec says so; otherwise wait for a decision."""
+        if self._request is None or self._request.spec.on_failure is OnFailure.PAUSE or self.stopping:
+            return
+        failed = (step for step in steps if self.ledger.steps[step.id].state is StepState.FAILED)
+        titles = ", ".join(step.title for step in failed) or steps[0].title
+        self.order_end(Abort(by="spec", reason=f"{titles} failed, on_failure: rollback", mode="stop"))
+
+    @property
+    def point_passed(self) -> tuple[str, ...]:
+        """Nothing: a reboot has no commit point."""
+        return ()
+
+    def cancelled(self) -> None:
+        """Take a cancellation through Temporal as an order to stop."""
+        self.order_end(Abort(by="cancel", reason="cancelled through Temporal", mode="stop"))
+
+    # The end
+
+    def _conclude(self, plan: Plan, *, finished: bool) -> None:
+        ledger, skipped = self.ledger, ", ".join(sorted(self.skipped))
+        done, left = self._hosts(plan)
+        every = f"{len(done)} of {len(done) + len(left)} hosts of {ledger.cloud} are done and in service"
+        exposed = ", ".join(one.host for one in self._outlook.exposed)
+        if finished and not skipped:
+            ledger.message = every + (f"; left as they are, exposed: {exposed}" if exposed else "")
+        elif finished:
+            ledger.message = f"finished without {skipped}; {every}"
+        else:
+            rest = f"; not done: {', '.join(left)}" if left else ""
+            ledger.message = f"{ledger.message}; {every}{rest}; guests that were moved stay where they are"
+        self.end(RunState.COMPLETED if finished and not skipped else RunState.STOPPED)
+
+    def _hosts(self, plan: Plan) -> tuple[list[str], list[str]]:
+        """Return the hosts that are done, and those that are not."""
+        done: list[str] = []
+        left: list[str] = []
+        for step in plan.steps:
+            if step.action is Action.ENABLE_COMPUTE:
+                state = self.ledger.steps[step.id].state
+                (done if state is StepState.DONE else left).append(step.target)
+        return done, left
+
+    # What may happen at the same time
+
+    @workflow.update(
+        name="limits",
+        description="Change what may happen at the same time, from now on; what is not given stays as it is. Payload: "
+        '{"by": "you", "max_unavailable": 3, "per_source": 4, "per_target": 2, "per_zone": 20, "total": 40}',
+    )
+    def limits(self, order: LimitsOrder) -> str:
+        """Change limits of hosts and migrations."""
+        changed = order.model_dump(exclude={"by", "reason"}, exclude_none=True)
+        if order.max_unavailable is not None and self.machine is not None:
+            self.machine.limit("hosts", order.max_unavailable)
+        self._limits = self._limits.model_copy(update={k: v for k, v in changed.items() if k in Limits.model_fields})
+        text = ", ".join(f"{name} {number}" for name, number in changed.items())
+        self.ledger.note(
+            workflow.now(), "limits", "run", f"{text}{f': {order.reason}' if order.reason else ''}", order.by
+        )
+        self.changed()
+        return f"from now on: {text}"
+
+    @limits.validator
+    def _may_limit(self, order: LimitsOrder) -> None:
+        if self.machine is None:
+            raise _no("the run has no plan yet; set the limits when it waits for an approval")
+        if self.ledger.ended:
+            raise _no("the run has ended already")
+        if not order.model_dump(exclude={"by", "reason"}, exclude_none=True):
+            raise _no("no limit is given: max_unavailable, per_source, per_target, per_zone or total")
+
+    def steps_of(self, plan: Plan, node: str) -> tuple[Step, ...]:
+        """Return the steps that are about to begin, with the limits of now."""
+        return tuple(self._limited(step) for step in super().steps_of(plan, node))
+
+    def _limited(self, step: Step) -> Step:
+        if step.action is not Action.DRAIN_COMPUTE:
+            return step
+        return step.model_copy(update={"params": {**step.params, "parallel": self._limits.per_source}})
+
+    # What operators ask and order, beside what they may of any run
+
+    @workflow.query(name="outlook", description="What was predicted: classes of guests, waves, moves, hosts left out.")
+    def outlook(self) -> Outlook:
+        """Return what was predicted."""
+        return self._outlook
+
+    @workflow.query(name="why", description="Why a host or a guest is treated as it is. Argument: its name or id.")
+    def why(self, subject: str) -> str:
+        """Explain one host or guest."""
+        return explain_host(self._outlook, subject) or explain_guest(self._outlook, subject, {}) or ""
+
+
+def _headline(request: Any) -> tuple[str, str]:
+    """Return cloud and release of a request of any shape, for the record of one that will be refused."""
+    inventory = request.get("inventory") if isinstance(request, dict) else None
+    known = inventory if isinstance(inventory, dict) else {}
+    return str(known.get("cloud", "?")), str(known.get("release", "?"))
+
+
+def _no(message: str) -> ApplicationError:
+    return ApplicationError(message, type="Refused", non_retryable=True)
+
+
+def _reason(finding: Finding) -> str:
+    return f"{finding.problem} ({finding.remedy})"
