@@ -5,21 +5,30 @@ import uuid
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-from model.components import COMPONENTS
+from model.components import COMPONENTS, COMPUTE_UNIT
 from model.inventory import Role
 from model.releases import RELEASES, find_release
+from simulator.actions import Actions
 from simulator.balancer import Balancer
+from simulator.boots import COMPUTE_ID, Boots, matching, refusal
+from simulator.catalog import FLAVORS
 from simulator.clock import Clock
 from simulator.dumps import Dumps
-from simulator.faults import Exit, Fault, Faults, Gone, Hang
+from simulator.faults import ComputeRestarted, Crowded, Exit, Fault, Faults, Gone, Hang, NeighbourGone, ReturnsAs
+from simulator.ground import Ground
+from simulator.guests import Guest, Migration
 from simulator.host import Host, Unit
+from simulator.http import Request
+from simulator.machines import Machines
 from simulator.migrations import Mover
-from simulator.nova import CONDUCTOR, Guest, Migration, Nova, RefusedStartError, image_meta
+from simulator.nova import CONDUCTOR, Nova, RefusedStartError, image_meta
+from simulator.scheduler import Scheduler
 from simulator.schemas import Schemas, Sql
 from simulator.settings import REPOSITORY, Durations, SimSpec
 from simulator.tenants import Tenants
+from simulator.truth import Truth
 
-COMPUTE_ID = "/var/lib/nova/compute_id"
+__all__ = ["COMPUTE_ID", "SimCloud"]
 
 
 class SimCloud:
@@ -41,9 +50,17 @@ class SimCloud:
         self.sql = Sql(self.nova, self.schemas, self.tenants, spec.vip)
         self.dumps = Dumps(self.nova, self.tenants, self.schemas)
         self.balancer = Balancer()
-        self.mover = Mover(self.nova, self.clock, self.durations, self.faults)
+        self.machines = Machines()
+        self.truth = Truth(self.nova, self.machines, self.clock)
+        scheduler = Scheduler(self.nova, late_check=spec.late_group_check)
+        self.ground = Ground(self.nova, self.machines, self.truth, scheduler, self.clock, self.durations, self.faults)
+        self.mover = Mover(self.ground, at_once=spec.migrations_at_once)
+        self.mover.halfway = self._halfway
+        self.actions = Actions(self.ground)
+        self.boots = Boots(self)
+        # Whether it is an administrator's, by token.
+        self.tokens: dict[str, bool] = {}
         # Told of every change: a unit that begins or ends to run, a host that goes or comes.
-        self.tokens: set[str] = set()
         self.on_unit: list[Callable[[Host, Unit], Awaitable[None]]] = []
         self.on_host: list[Callable[[Host], Awaitable[None]]] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -64,13 +81,26 @@ class SimCloud:
         for number in range(1, self.spec.guests + 1):
             self.add_guest(f"guest{number}", computes[(number - 1) % len(computes)])
 
-    def add_guest(self, name: str, host: str, status: str = "ACTIVE") -> Guest:
-        """Put a guest onto a host, as if it had always been there."""
+    def add_guest(self, name: str, host: str, status: str = "ACTIVE", **more: Any) -> Guest:
+        """Put a guest onto a host, as if it had always been there; ``more`` are fields of a guest."""
         written = image_meta(find_release(self.spec.release).versions["nova"])
-        guest = Guest(_uuid("guest", name), name, None, status, created="2026-01-01T00:00:00Z", image_meta=written)
+        created = "2026-01-01T00:00:00Z"
+        guest = Guest(_uuid("guest", name), name, None, status, created=created, image_meta=written, **more)
         self.nova.guests[guest.id] = guest
         self.nova.place(guest, host)
+        self.machines.add(guest.id, host, status, self.clock.now())
         return guest
+
+    def delete_guest(self, guest: Guest) -> None:
+        """Take a guest away."""
+        host = guest.host
+        self.nova.delete(guest)
+        self.machines.remove(guest.id)
+        self.truth.look(hosts=(host,) if host else ())
+
+    def is_admin(self, request: Request) -> bool:
+        """Tell whether a request is an administrator's."""
+        return self.tokens.get(request.headers.get("x-auth-token", ""), False)
 
     # Work that goes on by itself
 
@@ -95,15 +125,43 @@ class SimCloud:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def migrate(self, guest: Guest) -> Migration:
-        """Begin a live migration."""
+    def migrate(self, guest: Guest, wanted: str | None = None) -> Migration:
+        """Begin a live migration, to the host that is wanted or to any."""
         subjects = (guest.host or "", guest.name, guest.id)
         fault = self.faults.take("migration", subjects, ("migration", "drain"))
-        move = self.mover.accept(guest)
+        move = self.mover.accept(guest, wanted)
         if isinstance(fault, Gone):
             self.spawn(self.lose(self.hosts[move.source], fault))
+        elif isinstance(fault, Crowded):
+            self._crowd(fault)
         self.spawn(self.mover.migrate(guest, move, fault))
         return move
+
+    def _halfway(self, move: Migration, fault: Fault) -> None:
+        """Let happen what is to happen in the middle of a migration."""
+        match fault:
+            case ComputeRestarted():
+                side = move.source if fault.side == "source" else move.target
+                self.spawn(self._restart(self.hosts[side or move.source], COMPUTE_UNIT))
+            case NeighbourGone():
+                gone = Gone(at="migration", how="gone", seconds=fault.seconds)
+                for host in matching(self.hosts, fault.hosts):
+                    self.spawn(self.lose(host, gone))
+
+    async def _restart(self, host: Host, unit: str) -> None:
+        await self.stop(host, unit)
+        await self.start(host, unit)
+
+    def _crowd(self, fault: Crowded) -> None:
+        """Fill the hosts that are in service: the biggest guests first."""
+        flavors = sorted((f for f in FLAVORS.values() if not f.traits), key=lambda flavor: flavor.ram, reverse=True)
+        for host in matching(self.hosts, fault.hosts):
+            if host.name not in self.nova.providers or self.nova.record(COMPUTE_UNIT, host.name).disabled:
+                continue
+            for flavor in flavors:
+                while self.nova.has_room(host.name, Guest("", "", None, flavor=flavor).resources):
+                    name = f"crowd{len(self.nova.guests) + 1}-{host.name}"
+                    self.add_guest(name, host.name, flavor=flavor)
 
     @property
     def database_up(self) -> bool:
@@ -117,17 +175,20 @@ class SimCloud:
         unit = host.units.get(name)
         if unit is None:
             return False
+        if host.is_held(name):
+            unit.log.append(f"{name}.service was skipped because of an unmet condition check.")
+            return False
         fault = self.faults.take("command", (host.name,), ("start", f"start:{name}"), "unit")
         await self.clock.sleep(self.durations.start)
         if problem := self._refusal(host, unit, fault):
             unit.end("failed")
             unit.log.append(problem)
-            await self._tell(host, unit)
+            await self.tell(host, unit)
             return False
         unit.begin(host.links[unit.component.service], self.clock.now())
         if name == CONDUCTOR:
             self.nova.remember(host.name)
-        await self._tell(host, unit)
+        await self.tell(host, unit)
         return True
 
     def _refusal(self, host: Host, unit: Unit, fault: Fault | None) -> str:
@@ -138,8 +199,11 @@ class SimCloud:
             return "start operation timed out. Terminating."
         if (service, version) not in host.complete:
             return f"{unit.name}.service: Failed at step EXEC spawning: No such file or directory"
-        if service != "nova":
-            return ""
+        return self._refusal_of_nova(host, unit, version) if service == "nova" else ""
+
+    def _refusal_of_nova(self, host: Host, unit: Unit, version: str) -> str:
+        if unit.name == COMPUTE_UNIT and host.strict and (problem := refusal(host, self.nova.providers[host.name])):
+            return problem
         try:
             self.nova.admit(unit.name, host.name, version)
         except RefusedStartError as error:
@@ -153,7 +217,7 @@ class SimCloud:
             await self.clock.sleep(self.durations.stop)
             unit.end()
             unit.log.append(f"Stopped {name}.")
-            await self._tell(host, unit)
+            await self.tell(host, unit)
 
     def reload(self, host: Host, name: str) -> None:
         """Send SIGHUP."""
@@ -166,43 +230,16 @@ class SimCloud:
 
     # Hosts
 
-    async def reboot(self, host: Host) -> None:
+    async def reboot(self, host: Host, fault: ReturnsAs | None = None) -> None:
         """Let a host go down in order, as ``systemctl reboot`` does, and come back."""
-        await asyncio.gather(*(self.stop(host, name) for name in host.units))
-        await self.lose(host, Gone(at="reboot", how="gone", seconds=self.durations.boot, connections="refused"))
+        await self.boots.reboot(host, fault)
 
     async def lose(self, host: Host, fault: Gone) -> None:
         """Let a host go like one without power, and come back booted after a while."""
-        if not host.up:
-            return
-        host.up, host.silent = False, fault.connections == "time-out"
-        for unit in host.units.values():
-            unit.end()
-            await self._tell(host, unit)
-        for told in self.on_host:
-            await told(host)
-        if fault.seconds is None:
-            await self.faults.mended.wait()
-        else:
-            await self.clock.sleep(fault.seconds)
-        await self._boot(host, fault)
+        await self.boots.lose(host, fault)
 
-    async def _boot(self, host: Host, fault: Gone) -> None:
-        host.boot_id = _uuid("boot", f"{host.name} {self.clock.now()}")
-        host.kernel, host.hostname = fault.kernel or host.kernel, fault.hostname or host.hostname
-        if fault.compute_id is not None:
-            host.files[COMPUTE_ID] = fault.compute_id
-        if Role.COMPUTE in host.roles:
-            for guest in self.nova.guests_on(host.name):
-                if guest.task_state is None:
-                    guest.status = "SHUTOFF"
-        host.up, host.silent = True, False
-        for told in self.on_host:
-            await told(host)
-        for name in host.units:
-            await self.start(host, name)
-
-    async def _tell(self, host: Host, unit: Unit) -> None:
+    async def tell(self, host: Host, unit: Unit) -> None:
+        """Tell everybody who wants to know that a unit has begun or ended to run."""
         for told in self.on_unit:
             await told(host, unit)
 

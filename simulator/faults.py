@@ -9,7 +9,8 @@ A file::
 
 ``at`` is a glob on canonical names: the names of jobs (``install``, ``switch``, ``dump``, ``manage:db_sync``), of
 commands (``facts``, ``units``, ``balancer``, ``sql``), ``connect``, ``start:<unit>``, ``migration`` (also ``drain``),
-and for APIs ``<METHOD> <path>``. ``on`` is a glob on hosts, or on the API's service or unit.
+``cold``, ``target``, ``guest-start``, and for APIs ``<METHOD> <path>``. ``on`` is a glob on hosts, on the API's service
+or unit, and on guests where a guest is concerned.
 """
 
 import asyncio
@@ -24,6 +25,7 @@ from model.base import Record
 
 METHODS = ("GET ", "POST ", "PUT ", "PATCH ", "DELETE ", "* ")
 MIGRATION = ("migration", "drain")
+GUESTS = ("cold", "target", "guest-start")
 
 
 class _Fault(Record):
@@ -41,9 +43,11 @@ class _Fault(Record):
 
     @property
     def kind(self) -> str:
-        """What it is about: ``request``, ``migration`` or ``command``."""
+        """What it is about: ``request``, ``migration``, ``cold``, ``target``, ``guest-start`` or ``command``."""
         if self.at.startswith(METHODS):
             return "request"
+        if self.at in GUESTS:
+            return self.at
         return "migration" if self.at in MIGRATION else "command"
 
 
@@ -144,15 +148,77 @@ class NeverConverges(_Fault):
     how: Literal["never-converges"]
 
 
+class Orphan(_Fault):
+    """The migration succeeds, and what it held of the source's room is never given back."""
+
+    how: Literal["orphan"]
+
+
+class ComputeRestarted(_Fault):
+    """nova-compute of one side is restarted when half of the memory is copied: the migration ends in error."""
+
+    how: Literal["compute-restarted"]
+    side: Literal["source", "target"] = "source"
+
+
+class NeighbourGone(_Fault):
+    """Other hosts go like ones without power when half of the memory is copied.
+
+    Attributes:
+        hosts: a glob on their names.
+        seconds: how many simulated seconds they are away; None until somebody brings them back.
+    """
+
+    how: Literal["neighbour-gone"]
+    hosts: str
+    seconds: float | None = Field(default=None, gt=0)
+
+
+class Crowded(_Fault):
+    """When it begins, users fill what is left of these hosts (a glob) with new guests, but for those out of service."""
+
+    how: Literal["crowded"]
+    hosts: str = "*"
+
+
+class Refused(_Fault):
+    """The target does not take the guest, as one with another kind of processor would."""
+
+    how: Literal["refuses"]
+
+
+class ReturnsAs(_Fault):
+    """The host does reboot, and comes back as another one, whose nova-compute refuses to start as nova's does.
+
+    Attributes:
+        seconds: how many simulated seconds it is away; None until somebody brings it back.
+        kernel: the kernel that it runs then, whatever is installed.
+        hostname: its name then.
+        compute_id: what is in nova's identity file then; empty for no file at all.
+    """
+
+    how: Literal["returns-as"]
+    seconds: float | None = Field(default=40.0, gt=0)
+    kernel: str | None = None
+    hostname: str | None = None
+    compute_id: str | None = None
+
+
 Fault = Annotated[
     Exit | Hang | Slow | Disconnect | Gone | DiskFull | Restarts | Truncated | Http | MigrationError | GuestError
-    | NeverConverges,
+    | NeverConverges | Orphan | ComputeRestarted | NeighbourGone | Crowded | Refused | ReturnsAs,
     Field(discriminator="how"),
 ]  # fmt: skip
 _FITS: dict[str, tuple[type[_Fault], ...]] = {
-    "command": (Exit, Hang, Slow, Disconnect, Gone, DiskFull, Restarts, Truncated),
+    "command": (Exit, Hang, Slow, Disconnect, Gone, DiskFull, Restarts, Truncated, ReturnsAs),
     "request": (Hang, Slow, Disconnect, Http),
-    "migration": (Slow, Gone, MigrationError, GuestError, NeverConverges),
+    "migration": (
+        *(Slow, Gone, MigrationError, GuestError, NeverConverges),
+        *(Orphan, ComputeRestarted, NeighbourGone, Crowded),
+    ),
+    "cold": (Slow, MigrationError, GuestError),
+    "target": (Refused,),
+    "guest-start": (Slow, GuestError),
 }
 
 
@@ -225,6 +291,10 @@ class Faults:
         places, occasions = tuple(subjects), tuple(names)
         for witness in self.witnesses:
             witness(Occasion(kind, what or kind, places, occasions))
+        return self.find(kind, places, occasions)
+
+    def find(self, kind: str, places: tuple[str, ...], occasions: tuple[str, ...]) -> Fault | None:
+        """Do the same without telling the witnesses: for what is a part of something that they are told of."""
         for armed in self._armed:
             fault = armed.fault
             if armed.left == 0 or fault.kind != kind:

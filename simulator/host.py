@@ -7,7 +7,16 @@ from dataclasses import dataclass, field
 from model.components import Component
 from model.inventory import Role
 from model.preflight import MEGABYTES
+from simulator.catalog import NORMAL
 from simulator.settings import PACKAGES, Machine
+
+# 7.2.22, as nova writes versions.
+QEMU = 7002022
+KERNEL = "6.1.0-41-amd64"
+# Units of a compute host that are none of OpenStack's.
+OTHER_UNITS = ("libvirtd", "openvswitch-switch")
+HOLD = "/var/lib/stackroll/hold"
+REBOOT_REQUIRED = "/run/reboot-required"
 
 _pids = itertools.count(700)
 
@@ -58,6 +67,12 @@ class Host:
         links: the active version of each service.
         up: whether it answers.
         silent: whether connections to it, while it is down, are left without any answer instead of being refused.
+        kernels: what is installed, the newest last; ``kernel`` is what runs.
+        stale: processes that still run from libraries which were replaced.
+        others: units that are none of OpenStack's, and whether they run.
+        booting: whether its units are being started.
+        strict: whether nova-compute looks whether the host is what it was, as nova's does.
+        reboots: how often it was rebooted in order.
     """
 
     def __init__(self, machine: Machine, units: tuple[Component, ...], versions: dict[str, str]) -> None:
@@ -70,9 +85,38 @@ class Host:
         self.files: dict[str, str] = {}
         self.free_bytes = 40_000_000_000
         self.boot_id = str(uuid.uuid4())
-        self.kernel, self.hostname = "6.1.0-41-amd64", machine.name
+        self.kernel, self.hostname = KERNEL, machine.name
+        self.kernels = [KERNEL]
+        self.stale: set[str] = set()
+        self.others = dict.fromkeys(OTHER_UNITS if Role.COMPUTE in machine.roles else (), True)
+        self.booting, self.strict, self.reboots = False, False, 0
+        self.size = NORMAL
+        self.hypervisor_version = QEMU
         self.up, self.silent = True, False
         self.journal: list[str] = []
+
+    def go_down(self) -> None:
+        """Lose what a boot does not bring back."""
+        self.others = dict.fromkeys(self.others, False)
+        self.stale.clear()
+        for path in [path for path in self.files if path.startswith("/run/")]:
+            del self.files[path]
+
+    def boot(self, boot_id: str, kernel: str | None) -> None:
+        """Come up with this boot id, and with this kernel or the newest one."""
+        self.boot_id, self.kernel = boot_id, kernel or self.kernels[-1]
+
+    def is_held(self, unit: str) -> bool:
+        """Tell whether a condition beside a unit keeps it from starting."""
+        return f"{HOLD}/{unit}" in self.files
+
+    def update(self, kernel: str | None = None, *stale: str) -> None:
+        """Be a host whose packages were updated: with a kernel that does not run yet, and libraries that are in use."""
+        if kernel is not None:
+            self.kernels.append(kernel)
+            self.files[REBOOT_REQUIRED] = "*** System restart required ***\n"
+            self.files[f"{REBOOT_REQUIRED}.pkgs"] = f"linux-image-{kernel}\n"
+        self.stale |= set(stale)
 
     def put(self, service: str, version: str) -> None:
         """Install a version."""

@@ -119,7 +119,9 @@ async def _read(reader: asyncio.StreamReader) -> Request | None:
     headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     split = urlsplit(target)
     body = await _read_body(reader, headers)
-    return Request(method, unquote(split.path) or "/", dict(parse_qsl(split.query)), headers, body)
+    return Request(
+        method, unquote(split.path) or "/", dict(parse_qsl(split.query, keep_blank_values=True)), headers, body
+    )
 
 
 async def _read_body(reader: asyncio.StreamReader, headers: dict[str, str]) -> bytes:

@@ -1,131 +1,147 @@
-"""Guests that are built, and that move: through nova's states, at a rate, with their allocations."""
+"""Guests that are built, and that move while they run: through nova's states, at a rate, with their allocations."""
 
+import asyncio
 import uuid
+from collections.abc import Callable
 
 from model.components import COMPUTE_UNIT
-from model.nova import AWAITS_CONFIRMATION, LIVE_MIGRATION
-from simulator.clock import Clock
-from simulator.faults import Fault, Faults, GuestError, MigrationError, NeverConverges, Slow
-from simulator.nova import CONDUCTOR, Guest, Migration, Nova
-from simulator.settings import Durations
+from model.nova import LIVE_MIGRATION
+from simulator.cold import ColdMover
+from simulator.faults import (
+    ComputeRestarted,
+    Fault,
+    GuestError,
+    MigrationError,
+    NeverConverges,
+    Orphan,
+    Refused,
+    Slow,
+)
+from simulator.ground import FailedMigrationError, Ground, Lost
+from simulator.guests import Guest, Migration
+from simulator.nova import CONDUCTOR
+from simulator.scheduler import NoValidHostError
 
 _SLICE = 2.0
-
-
-class Lost(Exception):  # noqa: N818 - what it is, not what went wrong with our code
-    """The call died with the process that held it: nothing goes on, and nothing says so."""
-
-
-class FailedMigrationError(Exception):
-    """The migration ends in error; the message is nova's."""
+# The part of its memory that a guest whose migration does not converge keeps ahead.
+_ENDLESS = 0.2
 
 
 class Mover:
-    """Carries out what nova has taken on."""
+    """Carries out what nova has taken on.
 
-    def __init__(self, nova: Nova, clock: Clock, durations: Durations, faults: Faults) -> None:
-        self._nova, self._clock, self._durations, self._faults = nova, clock, durations, faults
-        # Guests whose call died with its process; they stay as they are until somebody resets them.
-        self.stranded: set[str] = set()
+    Attributes:
+        halfway: told of a migration whose memory is half copied, with the fault that happens to it.
+    """
 
-    def accept(self, guest: Guest) -> Migration:
+    def __init__(self, ground: Ground, *, at_once: int | None = None) -> None:
+        self._ground = ground
+        self._nova, self._clock, self._durations = ground.nova, ground.clock, ground.durations
+        self._faults = ground.faults
+        self.stranded = ground.stranded
+        self.cold = ColdMover(ground)
+        self.resize, self.settle = self.cold.move, self.cold.settle
+        self.halfway: Callable[[Migration, Fault], None] = lambda _move, _fault: None
+        # nova's max_concurrent_live_migrations, by source; None lets them all run.
+        self._at_once = at_once
+        self._turns: dict[str, asyncio.Semaphore] = {}
+
+    def accept(self, guest: Guest, wanted: str | None = None) -> Migration:
         """Take on a live migration."""
-        move = self._begin(guest, LIVE_MIGRATION)
-        guest.status, guest.task_state = "MIGRATING", "migrating"
+        move = self._ground.begin(guest, LIVE_MIGRATION, wanted)
+        guest.work("migrating", "MIGRATING")
         request = f"req-{uuid.uuid4()}"
         guest.actions.insert(
             0, {"action": "live-migration", "request_id": request, "message": None, "events": [], "move": move.id}
         )
         return move
 
-    def _begin(self, guest: Guest, kind: str) -> Migration:
-        now = self._clock.now()
-        move = Migration(len(self._nova.migrations) + 1, guest.id, guest.host or "", now, updated=now, kind=kind)
-        self._nova.migrations.append(move)
-        return move
-
-    async def resize(self, guest: Guest) -> None:
-        """Resize a guest onto another host, where it waits for its owner's word; flavours differ only by name."""
-        move = self._begin(guest, "resize")
-        guest.status, guest.task_state = "RESIZE", "resize_prep"
-        try:
-            await self._schedule(guest, move)
-        except Lost:
-            self.stranded.add(guest.id)
-            return
-        except FailedMigrationError as error:
-            self._fail(guest, move, str(error), "error")
-            return
-        await self._clock.sleep(self._durations.build)
-        guest.host, guest.status, guest.task_state = move.target, "VERIFY_RESIZE", None
-        self._set(move, AWAITS_CONFIRMATION)
-
-    def settle(self, guest: Guest, *, confirm: bool) -> bool:
-        """End a resize that waits; tell whether there was one."""
-        waiting = [m for m in self._nova.migrations if m.guest == guest.id and m.status == AWAITS_CONFIRMATION]
-        for move in waiting:
-            held = self._nova.allocations[self._nova.providers[move.source]]
-            resources = held.pop(move.uuid, guest.resources)
-            if not confirm:
-                self._nova.allocations[self._nova.providers[move.target or ""]].pop(guest.id, None)
-                held[guest.id], guest.host = resources, move.source
-            guest.status = "ACTIVE"
-            self._set(move, "confirmed" if confirm else "reverted")
-        return bool(waiting)
-
     async def migrate(self, guest: Guest, move: Migration, fault: Fault | None) -> None:
-        """Move a guest to wherever the scheduler wants."""
+        """Move a guest to where it was asked to go, or wherever the scheduler wants."""
         try:
             await self._schedule(guest, move)
-            await self._copy(guest, move, fault)
+            if self._at_once is None:
+                await self._copy(guest, move, fault)
+            else:
+                self._ground.set(move, "queued")
+                async with self._turns.setdefault(move.source, asyncio.Semaphore(self._at_once)):
+                    _check_abort(move)
+                    await self._copy(guest, move, fault)
         except Lost:
             self.stranded.add(guest.id)
         except FailedMigrationError as error:
             self._fail(guest, move, str(error), status="cancelled" if move.abort else "error")
             if isinstance(fault, GuestError):
-                guest.status, guest.fault = "ERROR", str(error)
+                self._break(guest, str(error))
         else:
-            self._complete(guest, move)
+            self._complete(guest, move, fault)
 
     async def _schedule(self, guest: Guest, move: Migration) -> None:
-        """The conductor's part: should it be restarted meanwhile, the call is lost, and everything stays as it is."""
-        nova = self._nova
-        conductor = nova.first_running(CONDUCTOR)
-        if conductor is None or nova.first_running("nova-scheduler") is None:
-            raise FailedMigrationError("MessagingTimeout: Timed out waiting for a reply")
-        begun = nova.starts(CONDUCTOR, conductor)
-        await self._clock.sleep(self._durations.schedule)
-        if nova.starts(CONDUCTOR, conductor) != begun:
-            raise Lost
-        if not nova.runs(COMPUTE_UNIT, move.source):
-            raise FailedMigrationError(f"Compute service of {move.source} is unavailable at this time.")
-        target = nova.choose(guest)
-        if target is None:
-            raise FailedMigrationError("No valid host was found. There are not enough hosts available.")
-        held = nova.allocations[nova.providers[move.source]]
-        held[move.uuid] = held.pop(guest.id, guest.resources)
-        nova.allocations[nova.providers[target]][guest.id] = guest.resources
-        move.target = target
-        self._set(move, "preparing")
+        """The conductor's part: find a target that agrees, and claim room there."""
+        ground = self._ground
+        await ground.order()
+        ground.check_source(move)
+        refusing: list[str] = []
+        while move.target is None:
+            try:
+                target = ground.scheduler.choose(guest, wanted=move.wanted, ignored=refusing)
+            except NoValidHostError as error:
+                raise FailedMigrationError(str(error)) from None
+            if isinstance(self._faults.find("target", (target, guest.name, guest.id), ("target",)), Refused):
+                refusing.append(target)
+            else:
+                ground.claim(guest, move, target)
+        ground.set(move, "preparing")
 
     async def _copy(self, guest: Guest, move: Migration, fault: Fault | None) -> None:
         await self._clock.sleep(self._durations.prepare)
-        self._set(move, "running")
+        _check_abort(move)
+        self._ground.set(move, "running")
         if isinstance(fault, MigrationError | GuestError):
             raise FailedMigrationError(fault.message)
         both = [(host, self._nova.starts(COMPUTE_UNIT, host)) for host in (move.source, move.target or "")]
-        left = self._durations.migrate_per_gib * (guest.resources["MEMORY_MB"] / 1024 + guest.resources["DISK_GB"])
-        left += fault.seconds if isinstance(fault, Slow) else 0.0
-        while left > 0 or (isinstance(fault, NeverConverges) and not self._faults.mended.is_set()):
+        whole = left = self._seconds(guest) + (fault.seconds if isinstance(fault, Slow) else 0.0)
+        move.copying = (self._clock.now(), whole / self._clock.speed)
+        told = False
+        while (left > 0 or self._endless(guest, fault)) and not move.force:
+            if left <= whole / 2 and not told and fault is not None:
+                told = True
+                self.halfway(move, fault)
             await self._clock.sleep(min(_SLICE, max(left, 0.2)))
             left -= _SLICE
-            if move.abort:
-                raise FailedMigrationError("aborted")
+            _check_abort(move)
             if guest.id not in self._nova.guests:
                 raise FailedMigrationError("the guest was deleted")
             for host, begun in both:
                 if begun < 0 or self._nova.starts(COMPUTE_UNIT, host) != begun:
                     raise FailedMigrationError(f"nova-compute on {host} was stopped in the middle of it")
+            if told and isinstance(fault, ComputeRestarted):
+                # Its end and its new beginning may both fall between two looks.
+                left = max(left, _SLICE)
+
+    def progress(self, guest: Guest, move: Migration) -> tuple[float, float]:
+        """Return how much of a guest's memory has been copied, and how much is left, as parts of all of it.
+
+        What the guest writes meanwhile is copied again: more may have been copied than there is.
+        """
+        if move.copying is None:
+            return 0.0, 0.0
+        begun, seconds = move.copying
+        part = (self._clock.now() - begun) / max(seconds, 1e-6)
+        done = part / (1 - min(guest.dirty, 0.9))
+        if part < 1:
+            return done, 1 - part
+        # Beyond its time: it writes as fast as it is copied, and what is left goes up and down.
+        return done, _ENDLESS * (1.5 - part % 1)
+
+    def _seconds(self, guest: Guest) -> float:
+        """How long a guest's memory and disk take, with what it writes anew meanwhile."""
+        gib = guest.resources["MEMORY_MB"] / 1024 / (1 - min(guest.dirty, 0.9)) + guest.resources["DISK_GB"]
+        return self._durations.migrate_per_gib * gib
+
+    def _endless(self, guest: Guest, fault: Fault | None) -> bool:
+        never = isinstance(fault, NeverConverges) and not self._faults.mended.is_set()
+        return never or guest.dirty >= 1
 
     async def build(self, guest: Guest) -> None:
         """Make a guest that was asked for."""
@@ -135,14 +151,22 @@ class Mover:
         if conductor is None or self._nova.starts(CONDUCTOR, conductor) != begun:
             self.stranded.add(guest.id)
             return
-        target = self._nova.choose(guest)
-        if target is None:
-            guest.status, guest.task_state, guest.fault = "ERROR", None, "No valid host was found."
+        if guest.id not in self._nova.guests:
+            return
+        try:
+            target = self._ground.scheduler.choose(guest)
+        except NoValidHostError as error:
+            guest.rest("ERROR")
+            guest.fault = str(error)
             return
         self._nova.place(guest, target)
+        self._ground.machines.put(guest.id, target)
         guest.task_state = "spawning"
+        self._ground.truth.look((guest,))
         await self._clock.sleep(self._durations.build)
-        guest.status, guest.task_state = "ACTIVE", None
+        if guest.id in self._nova.guests:
+            self._ground.machines[guest.id].start(self._clock.now())
+        guest.rest("ACTIVE")
 
     async def reset(self, guest: Guest) -> None:
         """Do what an operator does about a stranded guest: reset its state and that of its migration, build it anew."""
@@ -153,26 +177,35 @@ class Mover:
         if guest.host is None:
             await self.build(guest)
 
-    def _complete(self, guest: Guest, move: Migration) -> None:
-        nova = self._nova
-        nova.allocations[nova.providers[move.source]].pop(move.uuid, None)
-        guest.host, guest.status, guest.task_state = move.target, "ACTIVE", None
-        self._set(move, "completed")
+    def _complete(self, guest: Guest, move: Migration, fault: Fault | None) -> None:
+        nova, machine, now = self._nova, self._ground.machines[guest.id], self._clock.now()
+        if not isinstance(fault, Orphan):
+            nova.allocations[nova.providers[move.source]].pop(move.uuid, None)
+        guest.host = move.target
+        self._ground.machines.put(guest.id, move.target)
+        gap = self._durations.forced_gap if move.force else self._durations.gap
+        machine.stand_still(now, gap / self._clock.speed, "forced live migration" if move.force else "live migration")
+        guest.rest()
+        move.copying = None
+        self._ground.set(move, "completed")
+        self._ground.truth.look((guest,), (move.source,))
 
     def _fail(self, guest: Guest, move: Migration, message: str, status: str) -> None:
-        nova = self._nova
-        source = nova.allocations[nova.providers[move.source]]
-        if move.target is not None:
-            source.pop(move.uuid, None)
-            nova.allocations[nova.providers[move.target]].pop(guest.id, None)
-        if guest.id in nova.guests:
-            source[guest.id] = guest.resources
-        guest.status, guest.task_state = "ACTIVE", None
+        self._ground.give_back(guest, move)
+        guest.rest()
         for action in guest.actions:
             if action["move"] == move.id:
                 action["message"] = message
                 action["events"] = [{"event": "compute_live_migration", "result": "Error", "details": message}]
-        self._set(move, status)
+        move.copying = None
+        self._ground.set(move, status)
+        self._ground.truth.look((guest,), (move.source,))
 
-    def _set(self, move: Migration, status: str) -> None:
-        move.status, move.updated = status, self._clock.now()
+    def _break(self, guest: Guest, message: str) -> None:
+        guest.status, guest.fault = "ERROR", message
+        self._ground.machines[guest.id].end(message)
+
+
+def _check_abort(move: Migration) -> None:
+    if move.abort:
+        raise FailedMigrationError("aborted")

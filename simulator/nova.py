@@ -2,28 +2,23 @@
 
 import uuid
 from dataclasses import dataclass, field
-from typing import Any
 
 from model.components import COMPUTE_UNIT
 from model.inventory import Role
-from model.nova import ENDED, LIVE_MIGRATION
 from model.releases import RELEASES
+from simulator.catalog import Inventory
 from simulator.clock import Clock
+from simulator.guests import IMAGE_META, Aggregate, Group, Guest, Migration
 from simulator.host import Host
 from simulator.settings import LEAST_DOWN_AFTER, Durations
+
+__all__ = ["Guest", "Migration", "Nova", "image_meta"]
 
 CONDUCTOR = "nova-conductor"
 API_BINARY = "nova-osapi_compute"
 # The record's name where it is not the unit's.
 BINARIES = {"nova-api": API_BINARY}
-FLAVOR: dict[str, int] = {"vcpus": 1, "ram": 512, "disk": 1, "ephemeral": 0, "swap": 0}
-INVENTORY: dict[str, dict[str, float]] = {
-    "VCPU": {"total": 16, "reserved": 0, "allocation_ratio": 4.0},
-    "MEMORY_MB": {"total": 65536, "reserved": 512, "allocation_ratio": 1.0},
-    "DISK_GB": {"total": 2000, "reserved": 0, "allocation_ratio": 1.0},
-}
-# nova.objects.image_meta.ImageMetaProps of each release; of those before 31 only the order counts here.
-IMAGE_META = {"29": "1.36", "30": "1.38", "31": "1.39", "32": "1.42", "33": "1.42", "34": "1.44"}
+DEFAULT_ZONE = "nova"
 SERVICE_VERSIONS = {release.versions["nova"]: release.nova_service_version for release in RELEASES.values()}
 
 
@@ -45,49 +40,6 @@ class Service:
     updated: float = 0.0
 
 
-@dataclass
-class Guest:
-    """A server."""
-
-    id: str
-    name: str
-    host: str | None
-    status: str = "ACTIVE"
-    task_state: str | None = None
-    created: str = ""
-    fault: str = ""
-    # The version of ImageMetaProps in its request specification (nova_api.request_specs): that of the API which took
-    # the order, whatever runs later.
-    image_meta: str = IMAGE_META["29"]
-    actions: list[dict[str, Any]] = field(default_factory=list)
-
-    @property
-    def resources(self) -> dict[str, int]:
-        """What it needs of a host."""
-        return {"VCPU": FLAVOR["vcpus"], "MEMORY_MB": FLAVOR["ram"], "DISK_GB": FLAVOR["disk"]}
-
-
-@dataclass
-class Migration:
-    """A row of nova's table of migrations."""
-
-    id: int
-    guest: str
-    source: str
-    created: float
-    status: str = "accepted"
-    target: str | None = None
-    updated: float = 0.0
-    uuid: str = field(default_factory=lambda: str(uuid.uuid4()))
-    abort: bool = False
-    kind: str = LIVE_MIGRATION
-
-    @property
-    def unfinished(self) -> bool:
-        """Whether it still goes on."""
-        return self.status not in ENDED
-
-
 class Nova:
     """nova's databases, and placement's."""
 
@@ -95,11 +47,15 @@ class Nova:
         self._hosts, self._clock = hosts, clock
         self._down_after = max(durations.down_after / clock.speed, LEAST_DOWN_AFTER)
         self.services: list[Service] = []
+        # Where each row is in the list; a restored dump may change that.
+        self._places: dict[tuple[str, str], int] = {}
         self.guests: dict[str, Guest] = {}
         self.deleted: set[str] = set()
         self.migrations: list[Migration] = []
         self.providers: dict[str, str] = {}
         self.allocations: dict[str, dict[str, dict[str, int]]] = {}
+        self.groups: dict[str, Group] = {}
+        self.aggregates: list[Aggregate] = []
         # The lowest version of each binary, as each running conductor remembers it.
         self._remembered: dict[str, dict[str, int]] = {}
         for host in hosts.values():
@@ -113,7 +69,12 @@ class Nova:
 
     def record(self, binary: str, host: str) -> Service:
         """Return a service's row."""
-        return next(row for row in self.services if (row.binary, row.host) == (binary, host))
+        place = self._places.get((binary, host), 0)
+        row = self.services[place]
+        if (row.binary, row.host) != (binary, host):
+            self._places = {(row.binary, row.host): place for place, row in enumerate(self.services)}
+            row = self.services[self._places[binary, host]]
+        return row
 
     def lowest(self, binary: str) -> int:
         """Return the lowest version on record."""
@@ -179,32 +140,47 @@ class Nova:
         """Return the servers of a host."""
         return [guest for guest in self.guests.values() if guest.host == host]
 
+    def groups_of(self, guest: str) -> list[Group]:
+        """Return the server groups that a guest is in."""
+        return [group for group in self.groups.values() if guest in group.members]
+
+    def zone_of(self, host: str) -> str:
+        """Return the availability zone of a host."""
+        zones = (aggregate.zone for aggregate in self.aggregates if host in aggregate.hosts and aggregate.zone)
+        return next(zones, DEFAULT_ZONE)
+
+    def inventory(self, host: str) -> Inventory:
+        """Return what placement knows of a host's size."""
+        return self._hosts[host].size.inventory
+
+    def traits(self, host: str) -> tuple[str, ...]:
+        """Return the traits of a host's resource provider."""
+        return self._hosts[host].size.traits
+
+    def hypervisor_version(self, host: str) -> int:
+        """Return the version of a host's hypervisor as a number, such as 7002022."""
+        return self._hosts[host].hypervisor_version
+
     def used(self, provider: str) -> dict[str, int]:
         """Return what is used of a resource provider."""
-        found = dict.fromkeys(INVENTORY, 0)
+        found = dict.fromkeys(("VCPU", "MEMORY_MB", "DISK_GB"), 0)
         for resources in self.allocations[provider].values():
             for name, amount in resources.items():
                 found[name] += amount
         return found
 
+    def room(self, host: str) -> dict[str, float]:
+        """Return how much may be used on a host, by resource class."""
+        return {n: (i["total"] - i["reserved"]) * i["allocation_ratio"] for n, i in self.inventory(host).items()}
+
     def has_room(self, host: str, need: dict[str, int]) -> bool:
         """Tell whether something fits on a host, by placement."""
-        used = self.used(self.providers[host])
-        room = {n: (i["total"] - i["reserved"]) * i["allocation_ratio"] for n, i in INVENTORY.items()}
+        used, room = self.used(self.providers[host]), self.room(host)
         return all(used[name] + amount <= room[name] for name, amount in need.items())
 
-    def choose(self, guest: Guest) -> str | None:
-        """Return the host with the fewest guests that may take one more, as the scheduler would; None without one."""
-        counts = dict.fromkeys(self.providers, 0)
-        for provider_host, provider in self.providers.items():
-            counts[provider_host] = len(self.allocations[provider])
-        rows = {row.host: row for row in self.services if row.binary == COMPUTE_UNIT}
-        fitting = [
-            host
-            for host, row in rows.items()
-            if host != guest.host and not row.disabled and self.is_up(row) and self.has_room(host, guest.resources)
-        ]
-        return min(fitting, key=lambda host: counts[host], default=None)
+    def held_by(self, consumer: str) -> list[str]:
+        """Return the hosts on which somebody holds room."""
+        return [host for host, provider in self.providers.items() if consumer in self.allocations[provider]]
 
     def place(self, guest: Guest, host: str) -> None:
         """Put a guest on a host, allocations included."""
@@ -215,6 +191,10 @@ class Nova:
         """Take a guest away."""
         self.guests.pop(guest.id, None)
         self.deleted.add(guest.id)
+        self.release(guest)
+
+    def release(self, guest: Guest) -> None:
+        """Take a guest's room back, wherever it holds some."""
         for held in self.allocations.values():
             held.pop(guest.id, None)
 

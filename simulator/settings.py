@@ -33,6 +33,10 @@ class SimSpec(Record):
     Attributes:
         network: the first two numbers of all its addresses, which must be loopback ones.
         speed: how many seconds of simulated work pass in one second.
+        resume_guests: nova's ``resume_guests_state_on_host_boot``.
+        late_group_check: whether a target looks for itself which members of a group are on their way to it; without,
+            as with nova's ``disable_group_policy_check_upcall``, two that move at the same time may meet there.
+        migrations_at_once: nova's ``max_concurrent_live_migrations`` of each source; all that are asked for without.
     """
 
     control: int = Field(default=2, ge=1, le=9)
@@ -42,6 +46,9 @@ class SimSpec(Record):
     speed: float = Field(default=20.0, gt=0)
     network: str = Field(default="127.10", pattern=r"^127\.\d{1,3}$")
     ssh_port: int = SSH_PORT
+    resume_guests: bool = False
+    late_group_check: bool = False
+    migrations_at_once: int | None = Field(default=None, ge=1)
 
     @property
     def vip(self) -> str:
@@ -83,6 +90,11 @@ class Durations(NamedTuple):
     prepare: float = 1.5
     migrate_per_gib: float = 8.0
     build: float = 3.0
+    # How long a guest stands still at the end of a live migration, and of one that is ordered to complete.
+    gap: float = 0.3
+    forced_gap: float = 5.0
+    # Switching a guest off or on, pausing it, and whatever else nova does to it where it is.
+    guest_action: float = 2.0
     boot: float = 40.0
     report_every: float = 10.0
     down_after: float = 60.0

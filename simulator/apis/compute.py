@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from simulator.apis import servers
+from simulator.apis import fleet, servers
 from simulator.apis.pages import fault, not_simulated, page
+from simulator.apis.views import microversion, migration
 from simulator.cloud import SimCloud
 from simulator.http import Request, Response
-from simulator.nova import API_BINARY, FLAVOR, INVENTORY, Migration, Service
+from simulator.nova import API_BINARY, Service
 
 _MOST = "2.104"
 
@@ -21,19 +22,12 @@ def answer(cloud: SimCloud, request: Request) -> Response:  # noqa: PLR0911 - a 
             return Response(200, {"version": _version(cloud)})
         case (_, ["v2.1", "servers", *rest]):
             return servers.answer(cloud, request, rest)
-        case ("GET", ["v2.1", "os-services"]):
-            return Response(200, {"services": _services(cloud, request)})
         case ("PUT", ["v2.1", "os-services", id_]):
             return _set_service(cloud, request, id_)
-        case ("GET", ["v2.1", "os-migrations"]):
-            return _migrations(cloud, request)
-        case ("GET", ["v2.1", "os-hypervisors", *rest]):
-            return _hypervisors(cloud, rest)
-        case ("GET", ["v2.1", "flavors", *_]):
-            row = {"id": "1", "name": "tiny", "OS-FLV-EXT-DATA:ephemeral": 0, "os-flavor-access:is_public": True}
-            return Response(200, {"flavors": [{**FLAVOR, **row}]})
-        case ("GET", ["v2.1", "os-aggregates"]):
-            return Response(200, {"aggregates": []})
+        case (_, ["v2.1", what, *rest]) if what in _ABOUT_FLEET:
+            return _ABOUT_FLEET[what](cloud, request, rest)
+        case ("GET", ["v2.1", what, *rest]) if what in _LISTS:
+            return _LISTS[what](cloud, request, rest)
     return not_simulated(request)
 
 
@@ -42,11 +36,12 @@ def _version(cloud: SimCloud) -> dict[str, Any]:
     return {"id": "v2.1", "status": "CURRENT", "version": _MOST, "min_version": "2.1", "links": links}
 
 
-def _services(cloud: SimCloud, request: Request) -> list[dict[str, Any]]:
+def _services(cloud: SimCloud, request: Request, _: list[str]) -> Response:
     """The list, which leaves out the API's own records."""
     binary, host = request.query.get("binary"), request.query.get("host")
     rows = [row for row in cloud.nova.services if row.binary != API_BINARY]
-    return [_service(cloud, row) for row in rows if binary in {None, row.binary} and host in {None, row.host}]
+    found = [_service(cloud, row) for row in rows if binary in {None, row.binary} and host in {None, row.host}]
+    return Response(200, {"services": found})
 
 
 def _service(cloud: SimCloud, row: Service) -> dict[str, Any]:
@@ -54,7 +49,7 @@ def _service(cloud: SimCloud, row: Service) -> dict[str, Any]:
         "id": row.id,
         "binary": row.binary,
         "host": row.host,
-        "zone": "nova" if row.host in cloud.nova.providers else "internal",
+        "zone": cloud.nova.zone_of(row.host) if row.host in cloud.nova.providers else "internal",
         "status": "disabled" if row.disabled else "enabled",
         "state": "up" if cloud.nova.is_up(row) else "down",
         "disabled_reason": row.reason,
@@ -75,54 +70,61 @@ def _set_service(cloud: SimCloud, request: Request, id_: str) -> Response:
     return Response(200, {"service": _service(cloud, row)})
 
 
-def _migrations(cloud: SimCloud, request: Request) -> Response:
-    host, status = request.query.get("host"), request.query.get("status")
+def _migrations(cloud: SimCloud, request: Request, _: list[str]) -> Response:
+    query = request.query
+    host, status, guest = query.get("host"), query.get("status"), query.get("instance_uuid")
+    kind, since = query.get("migration_type"), query.get("changes-since", "")[:19]
     found = [
-        migration_row(cloud, move)
+        move
         for move in reversed(cloud.nova.migrations)
-        if host in {None, move.source, move.target} and status in {None, move.status}
+        if host in {None, move.source, move.target}
+        and status in {None, move.status}
+        and guest in {None, move.guest}
+        and kind in {None, move.kind}
+        and cloud.clock.iso(move.updated)[:19] >= since
     ]
-    return page(request, "migrations", found, marker="uuid")
+    return page(request, "migrations", found, mark=lambda move: move.uuid, show=lambda move: migration(cloud, move))
 
 
-def migration_row(cloud: SimCloud, move: Migration) -> dict[str, Any]:
-    """Return a migration as the API shows it."""
-    return {
-        "id": move.id,
-        "uuid": move.uuid,
-        "instance_uuid": move.guest,
-        "migration_type": move.kind,
-        "status": move.status,
-        "source_compute": move.source,
-        "source_node": move.source,
-        "dest_compute": move.target,
-        "dest_node": move.target,
-        "created_at": cloud.clock.iso(move.created),
-        "updated_at": cloud.clock.iso(move.updated),
-    }
-
-
-def _hypervisors(cloud: SimCloud, rest: list[str]) -> Response:
+def _hypervisors(cloud: SimCloud, request: Request, rest: list[str]) -> Response:
     """List them, or show the one whose id is in the path."""
     if rest in ([], ["detail"]):
-        return Response(200, {"hypervisors": [_hypervisor(cloud, host) for host in cloud.nova.providers]})
+        hosts = list(cloud.nova.providers)
+        pattern = request.query.get("hypervisor_hostname_pattern", "")
+        rows = [_hypervisor(cloud, request, host) for host in hosts if pattern in host]
+        return Response(200, {"hypervisors": rows})
     id_ = rest[0]
     host = next((host for host, known in cloud.nova.providers.items() if known == id_), None)
     if host is None:
         return fault(404, "itemNotFound", f"Hypervisor with ID '{id_}' could not be found.")
-    return Response(200, {"hypervisor": _hypervisor(cloud, host)})
+    return Response(200, {"hypervisor": _hypervisor(cloud, request, host)})
 
 
-def _hypervisor(cloud: SimCloud, host: str) -> dict[str, Any]:
+def _hypervisor(cloud: SimCloud, request: Request, host: str) -> dict[str, Any]:
     row = cloud.nova.record("nova-compute", host)
-    service = {"id": row.id, "host": host, "disabled_reason": row.reason}
-    return {
+    found: dict[str, Any] = {
         "id": cloud.nova.providers[host],
         "hypervisor_hostname": host,
         "state": "up" if cloud.nova.is_up(row) else "down",
         "status": "disabled" if row.disabled else "enabled",
-        "hypervisor_type": "fake",
-        "vcpus": INVENTORY["VCPU"]["total"],
+        "hypervisor_type": "QEMU",
+        "hypervisor_version": cloud.nova.hypervisor_version(host),
         "host_ip": cloud.hosts[host].address,
-        "service": service,
+        "service": {"id": row.id, "host": host, "disabled_reason": row.reason},
     }
+    if microversion(request) < (2, 88):
+        size = cloud.hosts[host].size
+        found |= {"vcpus": size.vcpus, "memory_mb": size.ram, "local_gb": size.disk}
+    if request.query.get("with_servers", "").lower() in {"1", "true"}:
+        found["servers"] = [{"uuid": guest.id, "name": guest.name} for guest in cloud.nova.guests_on(host)]
+    return found
+
+
+_ABOUT_FLEET = {"os-server-groups": fleet.groups, "os-aggregates": fleet.aggregates}
+_LISTS = {
+    "os-services": _services,
+    "os-migrations": _migrations,
+    "os-hypervisors": _hypervisors,
+    "flavors": fleet.flavors,
+    "os-availability-zone": fleet.zones,
+}

@@ -89,7 +89,7 @@ def _token(cloud: SimCloud, request: Request) -> Response:
     if user.get("password") != PASSWORD or user.get("name") not in PROJECTS or project not in PROJECTS:
         return _error(401, "The request you have made requires authentication.", "Unauthorized")
     token, now = secrets.token_hex(16), datetime.now(tz=UTC)
-    cloud.tokens.add(token)
+    cloud.tokens[token] = user["name"] == "admin"
     roles = ["admin", "member", "reader"] if user["name"] == "admin" else ["member", "reader"]
     body = {
         "methods": ["password"],

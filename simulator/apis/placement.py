@@ -4,7 +4,6 @@ from typing import Any
 
 from simulator.cloud import SimCloud
 from simulator.http import Request, Response
-from simulator.nova import INVENTORY
 
 _GENERATION = {"resource_provider_generation": 1}
 
@@ -39,19 +38,25 @@ def _provider(provider: str, host: str) -> dict[str, Any]:
     return {"uuid": provider, "name": host, "generation": 1, "root_provider_uuid": provider, "links": []}
 
 
-def _about(cloud: SimCloud, provider: str, host: str, what: list[str]) -> Response:
+def _about(  # noqa: PLR0911 - a table of routes
+    cloud: SimCloud, provider: str, host: str, what: list[str]
+) -> Response:
     match what:
         case []:
             return Response(200, _provider(provider, host))
         case ["inventories"]:
             more = {"min_unit": 1, "step_size": 1}
-            rows = {name: {**item, **more, "max_unit": item["total"]} for name, item in INVENTORY.items()}
+            rows = {
+                name: {**item, **more, "max_unit": item["total"]} for name, item in cloud.nova.inventory(host).items()
+            }
             return Response(200, {"inventories": rows, **_GENERATION})
         case ["usages"]:
             return Response(200, {"usages": cloud.nova.used(provider), **_GENERATION})
         case ["allocations"]:
             held = {c: {"resources": r} for c, r in cloud.nova.allocations[provider].items()}
             return Response(200, {"allocations": held, **_GENERATION})
+        case ["traits"]:
+            return Response(200, {"traits": sorted(cloud.nova.traits(host)), **_GENERATION})
         case ["aggregates"]:
             return Response(200, {"aggregates": [], **_GENERATION})
     return Response(404, {"errors": [{"status": 404, "title": "Not Found", "detail": f"not simulated: {what}"}]})

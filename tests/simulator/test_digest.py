@@ -293,6 +293,6 @@ async def test_what_users_have_begun_may_end_first(world: World, monkeypatch: py
 
 
 async def test_without_a_digest_of_before_that_is_said(world: World) -> None:
-    result = await world.run(Action.VERIFY_ROLLBACK)
-    assert result.summary.startswith("back at 2026.1: all 15 units run keystone 29.0.1")
-    assert result.summary.endswith("there is no /var/lib/stackroll/baselines/up_1.digest.json to compare with")
+    said = await world.refused()
+    assert "all 15 units run keystone 29.0.1" in said
+    assert "/var/lib/stackroll/baselines/up_1.digest.json is gone" in said
