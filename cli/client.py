@@ -22,13 +22,15 @@ from temporalio.service import RPCError, RPCStatusCode
 from cli.errors import CliError, Exit, NoAnswerError
 from model.base import Record
 from model.control import RollbackRequest
+from model.outlook import Outlook
+from model.reboot_spec import RebootRequest
 from model.spec import UpgradeRequest
 from model.status import Event, Report, UpgradeStatus
 from workers.connect import Unreachable, connect
 from workflows.names import STATE_KEY, TASK_QUEUE, lock_id, task_time
 
-WORKFLOW = "RollingUpgrade"
 ROLLBACK = "Rollback"
+KINDS = ("RollingUpgrade", "RollingReboot", ROLLBACK)
 _QUERY_TIME = timedelta(seconds=5)
 _ORDER_TIME = timedelta(seconds=20)
 _NO_WORKER = (
@@ -54,7 +56,7 @@ class Runs:
     def __init__(self, client: Client) -> None:
         self.client = client
 
-    async def start(self, request: UpgradeRequest, id_: str) -> None:
+    async def start(self, request: UpgradeRequest | RebootRequest, id_: str) -> None:
         """Start a run; refused when one of the same cloud is going on."""
         if holder := await self.holder(request.inventory.cloud):
             raise CliError(
@@ -65,12 +67,12 @@ class Runs:
         with _explained(id_):
             try:
                 await self.client.start_workflow(
-                    WORKFLOW,
+                    request.kind,
                     request,
                     id=id_,
                     task_queue=TASK_QUEUE,
                     id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-                    static_summary=f"{request.inventory.cloud} {request.inventory.release} to {request.spec.to}",
+                    static_summary=headline(request),
                     task_timeout=task_time(len(request.inventory.hosts)),
                     rpc_timeout=_ORDER_TIME,
                 )
@@ -114,6 +116,18 @@ class Runs:
         """Ask a run for its report, as far as it has come."""
         return await self._query(id_, "report", Report)
 
+    async def outlook(self, id_: str) -> Outlook:
+        """Ask a rolling reboot for what it has predicted."""
+        return await self._query(id_, "outlook", Outlook)
+
+    async def why(self, id_: str, subject: str) -> str:
+        """Ask a run why it treats a host or a guest as it does; empty when it knows nothing of it."""
+        with _explained(id_):
+            answer: str = await self.client.get_workflow_handle(id_).query(
+                "why", subject, result_type=str, rpc_timeout=_QUERY_TIME
+            )
+            return answer
+
     async def timeline(self, id_: str) -> list[Event]:
         """Ask a run for everything that happened."""
         return await self._query(id_, "timeline", list[Event])
@@ -142,9 +156,7 @@ class Runs:
         """Return the newest runs first."""
         lines = []
         with _explained("list"):
-            found = self.client.list_workflows(
-                f"WorkflowType IN ('{WORKFLOW}', '{ROLLBACK}')", limit=limit, rpc_timeout=_QUERY_TIME
-            )
+            found = self.client.list_workflows(f"WorkflowType IN {KINDS}", limit=limit, rpc_timeout=_QUERY_TIME)
             async for run in found:
                 ended = run.close_time.isoformat() if run.close_time else None
                 lines.append(RunLine(run.id, _state(run), run.start_time.isoformat(), ended))
@@ -162,6 +174,14 @@ class Runs:
                 name, result_type=kind, rpc_timeout=_QUERY_TIME
             )
             return answer
+
+
+def headline(request: UpgradeRequest | RebootRequest) -> str:
+    """Return what a run is about, in a few words."""
+    cloud, release = request.inventory.cloud, request.inventory.release
+    if isinstance(request, RebootRequest):
+        return f"{cloud} reboot {request.spec.reboot.value}"
+    return f"{cloud} {release} to {request.spec.to}"
 
 
 def _state(run: WorkflowExecution) -> str:

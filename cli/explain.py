@@ -112,9 +112,11 @@ def _place(detail: ErrorDetails, document: Document) -> KeyPath:
 
 def _is_implied(document: Document, place: KeyPath, part: str | int) -> bool:
     """Whether a key of the model is one that nobody writes: one word stands for it, or it is left out."""
+    value = document.value(*place)
+    if place == ("hosts",) and part == "names":
+        return isinstance(value, list)
     if place[-1:] != ("on_failure",) or part not in {"default", "phases"}:
         return False
-    value = document.value(*place)
     return not isinstance(value, dict) or part not in value
 
 

@@ -1,4 +1,4 @@
-"""Reading ``upgrade.yaml`` and ``cloud.yaml`` into the request that a workflow takes.
+"""Reading ``upgrade.yaml`` or ``reboot.yaml``, and ``cloud.yaml``, into the request that a workflow takes.
 
 All problems of both files are found before any is reported, each with its file, line and key, and what would be right.
 """
@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from cli.documents import BadInputError, Document, Problem
 from cli.explain import explain, unknown
 from model.inventory import Inventory
+from model.reboot_spec import RebootRequest, RebootSpec, unknown_hosts
 from model.releases import RELEASES, UnsupportedStepError, check_step
 from model.spec import UpgradeRequest, UpgradeSpec
 
@@ -28,19 +29,60 @@ def load_request(path: Path, *, by: str = "operator") -> UpgradeRequest:
         BadInputError: with every problem in it, in the file of the cloud that it names, and in the files those name.
     """
     problems: list[Problem] = []
-    spec_document = _open(path, str(path), problems)
-    if spec_document is None:
-        raise BadInputError(problems)
-    spec_document.keep_text("to")
-    cloud_document = _open_cloud(spec_document, problems)
-    content = {key: value for key, value in spec_document.data.items() if key != "cloud"}
-    spec = _validate(UpgradeSpec, content, spec_document, problems)
-    inventory = _read_inventory(cloud_document, problems) if cloud_document else None
+    document = _open_spec(path, problems)
+    document.keep_text("to")
+    cloud_document, inventory = _read_cloud(document, problems)
+    spec = _validate(UpgradeSpec, _content(document), document, problems)
     if cloud_document:
-        problems += _step_problems(spec_document, cloud_document)
+        problems += _step_problems(document, cloud_document)
     if problems or spec is None or inventory is None:
         raise BadInputError(problems)
     return UpgradeRequest(spec=spec, inventory=inventory, by=by)
+
+
+def load_reboot(path: Path, *, by: str = "operator") -> RebootRequest:
+    """Return the request that ``reboot.yaml`` at this path asks for.
+
+    Raises:
+        BadInputError: as ``load_request``.
+    """
+    problems: list[Problem] = []
+    document = _open_spec(path, problems)
+    _, inventory = _read_cloud(document, problems)
+    spec = _validate(RebootSpec, _content(document), document, problems)
+    if spec is not None and inventory is not None:
+        for key, text in unknown_hosts(spec, inventory).items():
+            problems.append(document.problem(tuple(key.split(".")), f"{key}: {text}"))
+    if problems or spec is None or inventory is None:
+        raise BadInputError(problems)
+    return RebootRequest(spec=spec, inventory=inventory, by=by)
+
+
+def load_any(path: Path, *, by: str = "operator") -> UpgradeRequest | RebootRequest:
+    """Return the request of an ``upgrade.yaml``, which names a release (``to``), or of a ``reboot.yaml``.
+
+    Raises:
+        BadInputError: as ``load_request``.
+    """
+    known = Document(path, str(path)).data
+    return load_reboot(path, by=by) if "reboot" in known and "to" not in known else load_request(path, by=by)
+
+
+def _open_spec(path: Path, problems: list[Problem]) -> Document:
+    document = _open(path, str(path), problems)
+    if document is None:
+        raise BadInputError(problems)
+    return document
+
+
+def _content(document: Document) -> dict[str, Any]:
+    """What is left of a specification when the file of the cloud has been opened."""
+    return {key: value for key, value in document.data.items() if key != "cloud"}
+
+
+def _read_cloud(document: Document, problems: list[Problem]) -> tuple[Document | None, Inventory | None]:
+    cloud_document = _open_cloud(document, problems)
+    return cloud_document, _read_inventory(cloud_document, problems) if cloud_document else None
 
 
 def load_inventory(path: Path) -> Inventory:

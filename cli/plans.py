@@ -11,10 +11,11 @@ from rich.text import Text
 
 from cli.console import AsJson, By, File, awaited, err, out, say
 from cli.errors import CliError, Exit
-from cli.load import load_request
+from cli.load import load_any, load_request
 from model.base import Record
 from model.inventory import Inventory
 from model.preflight import judge
+from model.reboot_spec import RebootSpec
 from model.render import COMMIT_LINE, as_dot, as_json, as_mermaid, as_tree
 from model.spec import UpgradeRequest, UpgradeSpec
 from model.words import count
@@ -23,6 +24,7 @@ from workflows.forecast import remaining
 from workflows.plan import make_plan
 
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.", show_default=False)]
+_MODELS: dict[str, type[Record]] = {"spec": UpgradeSpec, "reboot": RebootSpec, "cloud": Inventory}
 _SEVERITY_STYLES = {"error": "bold red", "warning": "yellow"}
 
 
@@ -66,28 +68,38 @@ async def plan(
     if form == "tree":
         text = as_tree(made, remaining(made, set(), {}, {}), full=full, undo=undo)
         if output is None:
-            _print_tree(text)
+            print_tree(text)
             _print_errors((*facts.findings, *judge(facts, request)))
             return
     else:
         text = forms[form](made)
-    _write(text, output)
+    write(text, output)
 
 
 def render(file: File, by: By, output: Output = None) -> None:
-    """Print the JSON that `temporal workflow start --type RollingUpgrade --input-file` takes."""
-    request = load_request(file, by=by)
-    _write(request.model_dump_json(indent=2, exclude_none=True) + "\n", output)
+    """Print the JSON that `temporal workflow start --type RollingUpgrade --input-file` takes, or RollingReboot's."""
+    request = load_any(file, by=by)
+    write(request.model_dump_json(indent=2, exclude_none=True) + "\n", output)
 
 
-def schema(which: Annotated[Literal["spec", "cloud"], typer.Argument(help="upgrade.yaml or cloud.yaml.")]) -> None:
+def schema(
+    which: Annotated[
+        Literal["spec", "reboot", "cloud"], typer.Argument(help="upgrade.yaml, reboot.yaml or cloud.yaml.")
+    ],
+) -> None:
     """Print the JSON schema of a file, for editors and for other tools."""
-    model: type[Record] = UpgradeSpec if which == "spec" else Inventory
+    model = _MODELS[which]
     content: dict[str, Any] = {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema()}
-    if which == "spec":
+    if which != "cloud":
         key = {"type": "string", "description": "The path of cloud.yaml, relative to this file."}
         content["properties"] = {"cloud": key, **content["properties"]}
-        content["required"] = ["cloud", *content["required"]]
+        content["required"] = ["cloud", *content.get("required", [])]
+    if which == "reboot":
+        # One that is meant as such says so, if only to tell it from an upgrade.yaml.
+        content["required"].append("reboot")
+        names = content["$defs"]["Selection"]["properties"]["names"]
+        content["properties"]["hosts"] = {"anyOf": [names, content["properties"]["hosts"]]}
+    if which == "spec":
         # YAML reads an unquoted 2026.1 as a number, and so may the author.
         content["properties"]["to"]["type"] = ["string", "number"]
     say(json.dumps(content, indent=2))
@@ -131,7 +143,8 @@ def _print_findings(findings: tuple[Finding, ...], request: UpgradeRequest) -> N
         out.print(Text(f"{route}: ready; {warnings}", style="bold green"))
 
 
-def _print_tree(text: str) -> None:
+def print_tree(text: str) -> None:
+    """Print a plan's tree, with its headings marked."""
     for line in text.splitlines():
         style = ""
         if line == COMMIT_LINE or line.startswith("═"):
@@ -150,7 +163,12 @@ def _print_errors(findings: tuple[Finding, ...]) -> None:
             err.print(Text(f"  {finding.subject}: {finding.problem}; {finding.remedy}"))
 
 
-def _write(text: str, output: Path | None) -> None:
+def write(text: str, output: Path | None) -> None:
+    """Write to a file, or print.
+
+    Raises:
+        CliError: the file cannot be written.
+    """
     if output is None:
         say(text.rstrip("\n"))
         return

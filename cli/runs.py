@@ -62,7 +62,7 @@ async def start(
         if approve:
             await approve_plan(runs, run, by)
         if wait or live:
-            await _follow(runs, run, lines=not live)
+            await follow(runs, run, lines=not live)
 
 
 async def rollback(
@@ -88,7 +88,7 @@ async def rollback(
         for line in how_to_follow(runs, id_):
             say(line)
         if wait or live:
-            await _follow(runs, id_, lines=not live)
+            await follow(runs, id_, lines=not live)
 
 
 def default_id(cloud: str, target: str) -> str:
@@ -128,7 +128,7 @@ async def approve_plan(runs: Runs, run: str, by: str) -> None:
 async def watch_run(run: NewestRun = "") -> None:
     """Show a run until it has ended: phases, hosts, what it waits for, failures. Exits as `start --wait` does."""
     async with open_runs() as runs:
-        await _follow(runs, run or await runs.newest(), lines=False)
+        await follow(runs, run or await runs.newest(), lines=False)
 
 
 async def status(run: NewestRun = "", as_json: AsJson = False) -> None:
@@ -182,7 +182,8 @@ def write_html(answer: Report, path: Path) -> None:
     say(f"written to {path}")
 
 
-async def _follow(runs: Runs, run: str, *, lines: bool) -> None:
+async def follow(runs: Runs, run: str, *, lines: bool) -> None:
+    """Show a run to its end; exits as it ended."""
     try:
         glance = await watch(runs, run, out, lines=lines)
     except asyncio.CancelledError:
