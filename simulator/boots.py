@@ -5,7 +5,6 @@ import uuid
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from model.components import COMPUTE_UNIT
 from model.inventory import Role
 from simulator.faults import Gone, ReturnsAs
 from simulator.host import Host
@@ -66,6 +65,7 @@ class Boots:
 
     async def _boot(self, host: Host, fault: Gone | ReturnsAs) -> None:
         cloud = self._cloud
+        host.booting = True
         host.boot(_uuid(f"{host.name} {cloud.clock.now()}"), fault.kernel)
         host.hostname = fault.hostname or host.hostname
         if fault.compute_id:
@@ -78,16 +78,17 @@ class Boots:
         host.up, host.silent = True, False
         for told in cloud.on_host:
             await told(host)
-        host.booting = True
+        await self._start_others(host)
         for name in host.units:
-            if not host.is_held(name) and await cloud.start(host, name):
-                await self.started(host, name)
+            await cloud.start(host, name)
         host.booting = False
 
-    async def started(self, host: Host, unit: str) -> None:
-        """Let nova-compute do what it does when it starts on a host that was booted."""
-        if unit == COMPUTE_UNIT and self._cloud.spec.resume_guests:
-            await self._resume_guests(host)
+    async def _start_others(self, host: Host) -> None:
+        cloud = self._cloud
+        for name in host.others:
+            fault = cloud.faults.find("command", (host.name,), ("start", f"start:{name}"))
+            await cloud.clock.sleep(cloud.durations.prepare)
+            host.others[name] = fault is None
 
     def _note_lost_guests(self, host: Host) -> None:
         """Write down what nova finds when its service starts again: guests that do not run."""
@@ -96,8 +97,8 @@ class Boots:
                 guest.rest("SHUTOFF")
                 self._stopped.setdefault(host.name, set()).add(guest.id)
 
-    async def _resume_guests(self, host: Host) -> None:
-        """Start what ran before, as ``resume_guests_state_on_host_boot`` does."""
+    async def resume_guests(self, host: Host) -> None:
+        """Start what ran before, as nova-compute does by ``resume_guests_state_on_host_boot``."""
         cloud = self._cloud
         stopped = self._stopped.pop(host.name, set())
         for guest in [guest for guest in cloud.nova.guests_on(host.name) if guest.id in stopped]:

@@ -188,6 +188,8 @@ class SimCloud:
         unit.begin(host.links[unit.component.service], self.clock.now())
         if name == CONDUCTOR:
             self.nova.remember(host.name)
+        if name == COMPUTE_UNIT and self.spec.resume_guests:
+            self.spawn(self.boots.resume_guests(host))
         await self.tell(host, unit)
         return True
 

@@ -70,6 +70,7 @@ class Host:
         kernels: what is installed, the newest last; ``kernel`` is what runs.
         stale: processes that still run from libraries which were replaced.
         others: units that are none of OpenStack's, and whether they run.
+        hooks: the operator's commands that were run on it, with their environment.
         booting: whether its units are being started.
         strict: whether nova-compute looks whether the host is what it was, as nova's does.
         reboots: how often it was rebooted in order.
@@ -89,6 +90,7 @@ class Host:
         self.kernels = [KERNEL]
         self.stale: set[str] = set()
         self.others = dict.fromkeys(OTHER_UNITS if Role.COMPUTE in machine.roles else (), True)
+        self.hooks: list[tuple[str, dict[str, str]]] = []
         self.booting, self.strict, self.reboots = False, False, 0
         self.size = NORMAL
         self.hypervisor_version = QEMU

@@ -9,13 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from activities.balancer.haproxy import HAProxy
+from activities.boot import boot_command, reboot_script, release_script
 from activities.database.mariadb import MariaDB
+from activities.hooks import hook_script
 from activities.manage import CONFIG_FILES, manage_script
 from activities.objects import rewrite_script, versions_script
 from activities.packaging.venv import Venv
 from activities.units.systemd import Systemd
-from model.actions import ManageParams
-from model.components import DATABASES
+from model.actions import HookParams, ManageParams
+from model.components import COMPUTE_UNIT, DATABASES
 from model.inventory import LoadBalancer, Packaging
 from simulator.settings import HOLD_MAP, PACKAGES, REPOSITORY, SOCKET
 
@@ -86,6 +88,8 @@ class Scripts:
             *_manage_rules(packaging),
             *_database_rules(MariaDB()),
             _rewrite_rule(packaging),
+            *_boot_rules(),
+            _hook_rule(),
         ]
 
     def parse(self, script: str) -> tuple[Part, ...] | None:
@@ -152,6 +156,20 @@ def _rewrite_rule(packaging: Venv) -> _Rule:
     return rule("rewrite", text, slots, service="nova")
 
 
+def _boot_rules() -> list[_Rule]:
+    start = Systemd().start((COMPUTE_UNIT,))
+    return [
+        rule("reboot", reboot_script(mark("record"), mark("seen")), {"record": r"[^\s']+", "seen": r"[\w-]+"}),
+        rule("release", release_script().removesuffix(start), {}),
+    ]
+
+
+def _hook_rule() -> _Rule:
+    params = HookParams(name="any", host=mark("host"), command=mark("command"), wave=NUMBER)
+    script = hook_script(mark("run"), params)
+    return rule("hook", script, {"run": _QUOTED, "host": _QUOTED, "number": r"'?\d*'?", "command": r".*"})
+
+
 class Readings:
     """Scripts that only read, and are no jobs."""
 
@@ -164,6 +182,7 @@ class Readings:
             rule("find", database.find(mark("folder"), services), dumps, service="dumps"),
             rule("losses", database.losses(mark("folder"), services), dumps, service="dumps"),
             rule("check", packaging.check(mark("service"), mark("version")), _SERVICE),
+            rule("boot", boot_command(mark("record")), {"record": r"[^\s']+"}, service="host"),
             rule("objects", versions_script(packaging, "nova", mark("version")), version, service="nova"),
         ]
 
@@ -204,6 +223,7 @@ _NAMES = {
     ("activate", "start"): "start",
     ("check", "stop"): "stop",
     ("sql",): "record",
+    ("release", "start"): "release",
 }
 
 

@@ -9,9 +9,10 @@ from collections.abc import Callable
 
 from activities.packaging.venv import Venv
 from model.inventory import Packaging, Role
+from simulator import boot_commands
 from simulator.cloud import SimCloud
 from simulator.dumps import DumpError
-from simulator.faults import Disconnect, Exit, Fault, Gone, Hang, Slow
+from simulator.faults import Disconnect, Exit, Fault, Gone, Hang, ReturnsAs, Slow
 from simulator.host import Host, venv
 from simulator.intents import BalancerCommands, Part, Readings
 from simulator.jobs import BrokenConnectionError, Jobs
@@ -43,6 +44,8 @@ _SMALL: dict[str, Callable[[Host], str]] = {
     "true": lambda _: "",
     "hostname": lambda host: f"{host.hostname}\n",
     "uname -r": lambda host: f"{host.kernel}\n",
+    "ls /boot/vmlinuz-*": lambda host: "".join(f"/boot/vmlinuz-{kernel}\n" for kernel in sorted(host.kernels)),
+    "systemctl list-jobs --no-pager --no-legend; systemd-inhibit --list --no-pager --no-legend": lambda _: "",
 }
 
 
@@ -79,6 +82,9 @@ class Shell:
                 await cloud.clock.sleep(fault.seconds)
             case Disconnect():
                 raise BrokenConnectionError
+            case ReturnsAs():
+                cloud.spawn(cloud.reboot(host, fault))
+                return 0, "", ""
             case Gone():
                 cloud.spawn(cloud.lose(host, fault))
                 await asyncio.sleep(0)
@@ -89,7 +95,8 @@ class Shell:
         """Return a command's canonical name, and what it does."""
         # First: parts of these scripts look like something else.
         if part := self._readings.parse(command):
-            return f"{part.intent}:{part.values['service']}", lambda: self._inspect(host, part)
+            name = "boot" if part.intent == "boot" else f"{part.intent}:{part.values['service']}"
+            return name, lambda: self._inspect(host, part)
         return self._other_meaning(host, command, given)
 
     def _other_meaning(self, host: Host, command: str, given: str) -> tuple[str, Callable[[], Answer]]:
@@ -132,6 +139,8 @@ class Shell:
 
     def _inspect(self, host: Host, part: Part) -> Answer:
         """Answer what only looks at an installed version, or at dumps."""
+        if part.intent == "boot":
+            return 0, boot_commands.read(host, part.values["record"]), ""
         if part.intent in {"find", "losses"}:
             look = self._cloud.dumps.find if part.intent == "find" else self._cloud.dumps.losses
             try:

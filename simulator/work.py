@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import shlex
 from collections.abc import Callable
 
+from simulator import boot_commands, hooks
 from simulator.cloud import SimCloud
 from simulator.dumps import DumpError
 from simulator.faults import DiskFull, Exit, Fault, Gone, Hang, Restarts, Slow, Truncated
@@ -82,6 +84,8 @@ class Worker:
             case "reload":
                 for unit in part.units:
                     self._cloud.reload(host, unit)
+            case "reboot" | "release" | "hook":
+                await self._boots(host, part, fault, say)
             case "dump" | "restore" | "forget" | "sql" | "rewrite":
                 await self._databases(host, part, fault, say)
             case _:
@@ -98,6 +102,21 @@ class Worker:
             case "sql":
                 self._sql(part, say)
             # To forget dumps of other upgrades is to do nothing: none is ever old enough here.
+
+    async def _boots(self, host: Host, part: Part, fault: Fault | None, say: Say) -> None:
+        match part.intent:
+            case "reboot":
+                boot_commands.order(self._cloud, host, part.values, fault, say)
+            case "release":
+                boot_commands.release(host)
+            case "hook":
+                await self._hook(host, part, say)
+
+    async def _hook(self, host: Host, part: Part, say: Say) -> None:
+        named = {"STACKROLL_RUN": "run", "STACKROLL_HOST": "host", "STACKROLL_WAVE": "number"}
+        values = {name: "".join(shlex.split(part.values[slot])) for name, slot in named.items()}
+        if status := await hooks.run(host, self._cloud.clock, part.values["command"], values, say):
+            raise Ended(status)
 
     def _sql(self, part: Part, say: Say) -> None:
         try:

@@ -123,4 +123,5 @@ async def test_guests_are_resumed_on_a_host_that_comes_back() -> None:
     cloud = SimCloud(SimSpec(speed=1000, resume_guests=True))
     guest = on(cloud, "cmp1")
     await cloud.reboot(cloud.hosts["cmp1"])
-    assert (guest.status, cloud.machines[guest.id].restarts) == ("ACTIVE", 1)
+    await until(lambda: guest.status == "ACTIVE")
+    assert cloud.machines[guest.id].restarts == 1
