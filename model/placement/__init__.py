@@ -1,5 +1,6 @@
 """Order, room and targets: in which order hosts are emptied, and where each of their guests goes."""
 
+from model.placement.bounds import MakespanBound, MovesBound, bound, makespan_bound
 from model.placement.planner import schedule
 from model.placement.records import (
     Assignment,
@@ -13,6 +14,7 @@ from model.placement.records import (
     Slots,
     Wave,
 )
+from model.placement.simulation import HostRun, MoveRun, Run, StuckError, simulate
 from model.placement.targets import Choice, Kind, choose_targets
 
 __all__ = [
@@ -22,12 +24,21 @@ __all__ = [
     "Cost",
     "Durations",
     "Filter",
+    "HostRun",
     "Kind",
+    "MakespanBound",
+    "MoveRun",
+    "MovesBound",
+    "Run",
     "Schedule",
     "Shortfall",
     "Skipped",
     "Slots",
+    "StuckError",
     "Wave",
+    "bound",
     "choose_targets",
+    "makespan_bound",
     "schedule",
+    "simulate",
 ]

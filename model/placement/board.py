@@ -48,18 +48,24 @@ class Task:
             guests = self.catalog.on[name]
             self.movers[name] = [guest for guest in guests if classes[guest.id] in MOVING]
             self.stays[name] = [guest for guest in guests if classes[guest.id] not in MOVING]
-        self.dirty = sorted(self.movers)
-        usable = [name for name in sorted(fleet.hosts) if is_usable(fleet.hosts[name])]
-        self.clean = [name for name in usable if name not in set(hosts)]
-        self.shelters = [name for name in usable if name in set(hosts) and name not in self.movers]
-        self.budget = Budget(self.catalog, self._staying(), rolling.reserve_hosts)
-        self.slots: Slots = slots_of(self.catalog, rolling, self.budget, self.dirty)
-        self.loads = {name: self.catalog.load(movers) for name, movers in self.movers.items()}
+        self._asked = frozenset(hosts)
+        self._prepare()
 
-    def share(self, host: str) -> float:
-        """Return the part of the host that its movers fill, in the resource that they need most of."""
-        total = self.catalog.total[host]
-        return max((load / all_ for load, all_ in zip(self.loads[host], total, strict=True) if all_), default=0.0)
+    def drop(self, host: str, reason: str) -> None:
+        """Leave a host as it is."""
+        self.skipped.append(Skipped(host=host, reason=reason))
+        del self.movers[host], self.stays[host]
+        self._prepare()
+
+    def _prepare(self) -> None:
+        hosts = self.catalog.hosts
+        usable = [name for name in sorted(hosts) if is_usable(hosts[name])]
+        self.dirty = sorted(self.movers)
+        self.clean = [name for name in usable if name not in self._asked]
+        self.shelters = [name for name in usable if name in self._asked and name not in self.movers]
+        self.budget = Budget(self.catalog, self._staying(), self.rolling.reserve_hosts)
+        self.slots: Slots = slots_of(self.catalog, self.rolling, self.budget, self.dirty)
+        self.loads = {name: self.catalog.load(movers) for name, movers in self.movers.items()}
 
     def weight(self, host: str) -> float:
         """Return what the movers hold of the scarcest resource."""
@@ -100,6 +106,7 @@ class Board:
         left: the hosts that are not planned yet.
         moves: all moves so far.
         twice: guests that must move once more, and may not be put on a host that is to be emptied again.
+        last: where the order of all hosts is known beforehand: those that are emptied last, first.
     """
 
     def __init__(self, task: Task, *, spread: bool = False) -> None:
@@ -111,11 +118,17 @@ class Board:
         self.left = dict.fromkeys(task.dirty)
         self.moves: list[Move] = []
         self.twice: set[str] = set()
+        self.last: list[str] = []
         self._groups = {name: anti_groups(catalog, [guest.id for guest in catalog.on[name]]) for name in task.dirty}
         for name in task.clean:
             self.rooms.open(name, catalog.on[name], clean=True)
         for name in [*task.shelters, *(n for n in task.dirty if is_usable(catalog.hosts[n]))]:
             self.rooms.open(name, catalog.on[name], clean=False)
+
+    def clean_room(self) -> dict[str, float]:
+        """Return what the hosts that are done have free now, by resource class."""
+        nothing = [0.0] * len(self.task.catalog.resources)
+        return self.task.catalog.amounts(self.rooms.sums.get("", nothing))
 
     def groups(self, host: str) -> frozenset[str]:
         """Return the anti-affinity groups that have members on this host now."""
@@ -166,8 +179,9 @@ class Board:
         late = self._late(host, out)
         for item in reversed(rest):
             allowed = self.task.catalog.allowed(item.rules)
+            simple = item.group is None and not self.rooms.spread
             found = (r for r in late if r.host in allowed and r.fits(item.need) and not r.breaks(item))
-            room = min(found, key=lambda r: r.dislike(item), default=None) if item.group else next(found, None)
+            room = next(found, None) if simple else min(found, key=lambda r: (r.dislike(item), r.inbound), default=None)
             if room is None:
                 self.undo(moves)
                 return None
@@ -202,7 +216,12 @@ class Board:
         """First hosts that stay as they are, because nobody moves from them again; then the fullest, done last."""
         task = self.task
         stay = [name for name in task.shelters if name != host]
-        ranked = sorted((n for n in self.left if n != host and n not in out), key=lambda n: (-self.load(n), n))
+        left = [name for name in self.left if name != host and name not in out]
+        ranked = sorted(left, key=lambda name: (-self.load(name), name))
+        if self.last:
+            # Half of them is enough to spread moves over, and none of these is waited for soon.
+            ranked = [name for name in self.last if name in set(left)]
+            ranked = ranked[: 1 + len(ranked) // 2]
         return [self.rooms.dirty[name] for name in [*stay, *ranked] if name in self.rooms.dirty]
 
 

@@ -1,5 +1,6 @@
 """What an order of hosts has come to, before it is written down as a schedule."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable
 from itertools import pairwise
 
@@ -85,8 +86,8 @@ class Outing:
         """Begin with an empty wave."""
         self._board = board
         self._occupied = Occupied(board.task.catalog, board.task.slots)
-        self._groups: set[str] = set()
-        self._received: set[str] = set()
+        self._groups: Counter[str] = Counter()
+        self._received: dict[str, set[str]] = {}
         self.hosts: list[str] = []
 
     def full(self) -> bool:
@@ -96,19 +97,29 @@ class Outing:
     def admits(self, host: str) -> bool:
         """Tell whether a host may be out together with those chosen so far."""
         return (
-            host not in self._received
+            not self._received.get(host)
             and self._occupied.admits(host)
-            and self._groups.isdisjoint(self._board.groups(host))
+            and not any(self._groups[group] for group in self._board.groups(host))
             and self._board.task.budget.lack([*self.hosts, host]) is None
         )
 
     def add(self, host: str, moves: Collection[Move]) -> None:
         """Take a host with its moves."""
-        self._groups |= self._board.groups(host)
-        self._received |= {move.room.host for move in moves if not move.room.clean}
+        self._groups.update(self._board.groups(host))
+        for move in moves:
+            if not move.room.clean:
+                self._received.setdefault(move.room.host, set()).add(host)
         self._occupied.change(host, 1)
         self.hosts.append(host)
         self._board.commit(host, moves)
+
+    def remove(self, host: str) -> None:
+        """Let a host return."""
+        self._groups.subtract(self._board.groups(host))
+        for sources in self._received.values():
+            sources.discard(host)
+        self._occupied.change(host, -1)
+        self.hosts.remove(host)
 
 
 def wave_of(board: Board, index: int, outing: Iterable[str], *, canary: bool, room: dict[str, float]) -> Wave:
@@ -123,7 +134,6 @@ def wave_of(board: Board, index: int, outing: Iterable[str], *, canary: bool, ro
         index=index,
         hosts=hosts,
         canary=canary,
-        needs=(index - 1,) if index else (),
         guests=sum(len(move.item.guests) for move in moves),
         room=room,
         load=catalog.amounts(load),

@@ -6,10 +6,11 @@ ascending load does. With several resources, groups and zones this is a heuristi
 Only where nothing is clean, guests of the first host must go to hosts whose turn is still to come.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from model.placement.board import Board, Move, Task
 from model.placement.draft import Draft, Outing, wave_of
+from model.placement.ranks import ranks
 from model.placement.records import Cause
 from model.placement.shortfalls import explain
 
@@ -17,23 +18,24 @@ from model.placement.shortfalls import explain
 _TRIED = 8
 
 
-def fewest_moves(task: Task) -> Draft:
-    """Plan all hosts for the fewest moves."""
+def fewest_moves(task: Task, seconds: Mapping[str, float]) -> Draft:
+    """Plan all hosts for the fewest moves. ``seconds``: how long each host is out of service."""
     draft = Draft(Board(task))
+    rank = ranks(task, draft.board, seconds)
     canaries = dict.fromkeys(task.canaries())
     while waiting := [host for host in draft.board.left if not canaries or host in canaries]:
-        _next_wave(draft, waiting, canary=bool(canaries))
+        _next_wave(draft, waiting, rank, canary=bool(canaries))
         for host in [*draft.hosts, *draft.shortfalls]:
             canaries.pop(host, None)
     return draft
 
 
-def _next_wave(draft: Draft, waiting: Collection[str], *, canary: bool) -> None:
+def _next_wave(draft: Draft, waiting: Collection[str], rank: Mapping[str, float], *, canary: bool) -> None:
     """Decide one wave; without one, say what each of the waiting hosts lacks."""
     board = draft.board
-    room = board.task.catalog.amounts(board.rooms.sums.get("", [0.0] * len(board.task.catalog.resources)))
+    room = board.clean_room()
     outing = Outing(board)
-    _fill(board, outing, waiting)
+    _fill(board, outing, waiting, rank)
     _seed_zones(board, outing, waiting)
     if not outing.hosts:
         _seed(board, outing, waiting, len(waiting))
@@ -47,14 +49,45 @@ def _next_wave(draft: Draft, waiting: Collection[str], *, canary: bool) -> None:
         board.done(host)
 
 
-def _fill(board: Board, outing: Outing, waiting: Collection[str]) -> None:
-    """Take every host whose guests fit into clean rooms, in ascending load; of equal ones the one with more room."""
-    total, scarcest = board.task.catalog.total, board.task.catalog.scarcest
-    for host in sorted(waiting, key=lambda h: (board.load(h), -sum(total[h][scarcest : scarcest + 1]), h)):
+def _fill(board: Board, outing: Outing, waiting: Collection[str], rank: Mapping[str, float]) -> None:
+    """Take every host whose guests fit into clean rooms, in ascending load; of equal ones the one with more room.
+
+    Where there is room for whatever may go, those go first that take longest or share groups with many, so that they
+    do not wait for each other at the end; zones that still grow come before.
+    """
+    hosts, total, scarcest = board.task.catalog.hosts, board.task.catalog.total, board.task.catalog.scarcest
+    ample = _ample(board, waiting)
+
+    def early(host: str) -> tuple[bool, float, float, str]:
+        if hosts[host].zone in ample:
+            return (True, -rank[host], 0.0, host)
+        return (False, board.load(host), -sum(total[host][scarcest : scarcest + 1]), host)
+
+    board.rooms.forget_inbound()
+    for host in sorted(waiting, key=early):
         if outing.full():
             return
+        # Tight targets keep large gaps whole, which growth needs; apart they do not wait for each other's moves.
+        board.rooms.spread = hosts[host].zone in ample
         if outing.admits(host) and (moves := board.try_clean(host)) is not None:
             outing.add(host, moves)
+
+
+def _ample(board: Board, waiting: Collection[str]) -> set[str]:
+    """Return the zones whose clean rooms could take, in sum, the fullest hosts that the slots let go together."""
+    task = board.task
+    zones: dict[str, list[str]] = {}
+    for host in waiting:
+        zones.setdefault(task.catalog.hosts[host].zone, []).append(host)
+    share = -(-task.slots.total // max(1, len(zones)))
+    found = set()
+    for zone, hosts in zones.items():
+        together = min(share, task.slots.zones.get(zone, share))
+        fullest = sorted(hosts, key=lambda host: (-board.load(host), host))[:together]
+        need = [sum(task.loads[host][index] for host in fullest) for index in range(len(task.catalog.resources))]
+        if not board.rooms.lacks(zone, need):
+            found.add(zone)
+    return found
 
 
 def _seed_zones(board: Board, outing: Outing, waiting: Collection[str]) -> None:

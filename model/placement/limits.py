@@ -102,6 +102,15 @@ class Budget:
                 best -= 1
         return max(1, best)
 
+    def time(self, scope: Scope, alone: Mapping[str, float]) -> float:
+        """Return the seconds at least needed for hosts to be away for so long each, by the room that may be missing."""
+        longest = 0.0
+        for index, slack in enumerate(scope.slack):
+            away = sum(self._lost[name][index] * seconds for name, seconds in alone.items() if name in scope.hosts)
+            if slack > EXACT:
+                longest = max(longest, away / slack)
+        return longest
+
     def _worst(self, scope: Scope, index: int, out: list[str]) -> float:
         return sum(self._lost[name][index] for name in out) + self._reserve(scope, index, out)
 

@@ -121,8 +121,8 @@ class Wave(Record):
         index: its place, from 0.
         hosts: their names, in the order in which they are to be started.
         canary: whether it goes first and must stay healthy for a time before the others follow.
-        needs: the waves that must be over before it begins; none where its hosts wait for single hosts only
-            (``Schedule.needs``).
+        needs: the waves that must be over before it begins: those of the canary hosts. Beyond that its hosts wait for
+            single hosts (``Schedule.needs``), so that a slow one does not hold up all others.
         guests: how many guests leave its hosts.
         room: what the hosts that are done have free when it begins, by resource class.
         load: what leaves its hosts.
@@ -223,8 +223,8 @@ class Schedule(Record):
         cost: what it costs.
         other: what the other order would cost.
         fastest_possible: no order is done in fewer seconds (``bounds.makespan_bound``).
-        ruled_out: for moves, how many other hosts each filter removed; ``room`` is by resource class. Many moves
-            share one entry.
+        ruled_out: for moves, how many hosts each filter removed when the wave was planned; ``room`` is followed by
+            the resource class that lacked, ``possible`` counts those that were left. Many moves share one entry.
     """
 
     order: Order

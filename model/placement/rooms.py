@@ -105,6 +105,11 @@ class Rooms:
         self._list(room)
         self._sum(room.zone, room.free, 1)
 
+    def forget_inbound(self) -> None:
+        """Count moves to a room from now on."""
+        for room in self.clean.values():
+            room.inbound = 0
+
     def place(self, item: Item, room: Room) -> Placed:
         """Take room."""
         self._change(item, room, 1)

@@ -146,9 +146,9 @@ def _together(board: Board, host: str) -> Shortfall:
     )
 
 
-def impossible_groups(task: Task) -> list[Shortfall]:
-    """Find server groups whose rule does not let a member leave its host, whatever the order."""
-    found = []
+def impossible_groups(task: Task) -> list[tuple[Shortfall, list[str]]]:
+    """Find server groups whose rule does not let a member leave its host, whatever the order, and these hosts."""
+    found: list[tuple[Shortfall, list[str]]] = []
     emptied = {guest.id: host for host, movers in task.movers.items() for guest in movers}
     for group in sorted(task.catalog.fleet.groups, key=lambda group: group.id):
         moving = sorted(member for member in group.members if member in emptied)
@@ -159,7 +159,9 @@ def impossible_groups(task: Task) -> list[Shortfall]:
     return found
 
 
-def _no_spare_host(task: Task, group: ServerGroup, moving: list[str], emptied: dict[str, str]) -> list[Shortfall]:
+def _no_spare_host(
+    task: Task, group: ServerGroup, moving: list[str], emptied: dict[str, str]
+) -> list[tuple[Shortfall, list[str]]]:
     """With one host less there must still be a place for every member."""
     catalog = task.catalog
     members = [member for member in group.members if member in catalog.guests]
@@ -169,35 +171,35 @@ def _no_spare_host(task: Task, group: ServerGroup, moving: list[str], emptied: d
     if len(members) <= group.max_per_host * (len(hosts) - 1):
         return []
     first = emptied[moving[0]]
-    return [
-        Shortfall(
-            host=first,
-            resource="group",
-            zone=rules[0].zone,
-            missing=1,
-            unit="hosts",
-            sentence=f"server group {group.name or group.id} (anti-affinity, {group.max_per_host} to a host) has "
-            f"{len(members)} members for {len(hosts)} hosts: while one of these is out of service there is no place "
-            f"for a member of it. Add a host, relax the group's rule, or let its member on {first} be stopped",
-        )
-    ]
+    shortfall = Shortfall(
+        host=first,
+        resource="group",
+        zone=rules[0].zone,
+        missing=-(-len(members) // group.max_per_host) + 1 - len(hosts),
+        unit="hosts",
+        sentence=f"server group {group.name or group.id} (anti-affinity, {group.max_per_host} to a host) has "
+        f"{len(members)} members for {len(hosts)} hosts: while one of these is out of service there is no place "
+        f"for a member of it. Add a host, relax the group's rule, or let its member on {first} be stopped",
+    )
+    return [(shortfall, sorted({emptied[member] for member in moving}))]
 
 
-def _torn(task: Task, group: ServerGroup, moving: list[str], emptied: dict[str, str]) -> list[Shortfall]:
+def _torn(
+    task: Task, group: ServerGroup, moving: list[str], emptied: dict[str, str]
+) -> list[tuple[Shortfall, list[str]]]:
     """Members that must stay together cannot, when some stay on a host that the others leave."""
-    found = []
+    found: list[tuple[Shortfall, list[str]]] = []
     for host in sorted({emptied[member] for member in moving}):
         staying = sorted(guest.name or guest.id for guest in task.stays[host] if guest.id in group.members)
         if staying:
-            found.append(
-                Shortfall(
-                    host=host,
-                    resource="group",
-                    zone=task.catalog.hosts[host].zone,
-                    missing=1,
-                    unit="hosts",
-                    sentence=f"server group {group.name or group.id} (affinity) would be torn apart: {staying[0]} "
-                    f"stays on {host} while other members of it move. Give all its members the same class",
-                )
+            shortfall = Shortfall(
+                host=host,
+                resource="group",
+                zone=task.catalog.hosts[host].zone,
+                missing=0,
+                unit="hosts",
+                sentence=f"server group {group.name or group.id} (affinity) would be torn apart: {staying[0]} "
+                f"stays on {host} while other members of it move. Give all its members the same class",
             )
+            found.append((shortfall, [host]))
     return found
