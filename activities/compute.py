@@ -7,14 +7,20 @@ from temporalio import activity
 from activities import openstack
 from activities.context import Toolbox, remaining, step_activity, wait_for
 from activities.drain import Drain
+from activities.drain_watch import Charge
 from activities.errors import StepFailed
 from activities.running import UnitState, read_units
+from activities.stopped import start_guests
+from activities.traffic import Traffic
 from activities.work import MOST_RESTARTS
-from model.actions import ComputeParams, DrainComputeParams, VerifyComputeParams
+from model.actions import ComputeParams, DrainComputeParams, StartGuestsParams, VerifyComputeParams
 from model.components import COMPUTE_UNIT
+from model.fleet import GuestClass
 from model.inventory import Inventory
+from model.moves import Orders
 from model.nova import ServiceRow
 from model.plan import Action
+from model.rolling import DrainPolicy
 from model.work import StepResult, Work
 
 # nova's own limit on how long a service may be silent is 60 s (service_down_time), and it reports every 10 s.
@@ -24,6 +30,7 @@ START_LIMIT = 60.0
 LOOKS_BETWEEN = 4
 REASON_LENGTH = 255
 COMPUTE_ID = "/var/lib/nova/compute_id"
+LIVE_ONLY = DrainPolicy(allow=(GuestClass.LIVE,), owners=(), when_stuck="wait")
 
 
 def reason_of(upgrade: str) -> str:
@@ -38,6 +45,7 @@ class ComputeActivities:
         self._hosts = toolbox.hosts
         self._poll = poll
         self._rest = rest
+        self._traffic = Traffic()
 
     @step_activity(Action.DISABLE_COMPUTE)
     async def disable_compute(self, work: Work, params: ComputeParams) -> StepResult:
@@ -70,7 +78,7 @@ class ComputeActivities:
 
     @step_activity(Action.DRAIN_COMPUTE)
     async def drain_compute(self, work: Work, params: DrainComputeParams) -> StepResult:
-        """Move every guest off a host, live, until nova and placement have nothing left on it."""
+        """Empty a host: until nova, placement and its hypervisor have nothing left on it that may not stay."""
         inventory, host = work.inventory, params.host
         limit = min(params.timeout, remaining(work))
         row = await self._wait_until_up(inventory, host, limit=min(limit, REPORT_LIMIT))
@@ -80,9 +88,37 @@ class ComputeActivities:
                 host=host,
                 remedy=f"`openstack compute service set --disable {host} {COMPUTE_UNIT}`, then retry the step",
             )
-        drain = Drain(inventory, host, params.parallel, since=_ordered_at(), poll=self._poll, rest=self._rest)
+        drain = Drain(self._charge(work, params), self._hosts, self._traffic)
         await drain.run(limit)
         return await drain.result()
+
+    @step_activity(Action.START_GUESTS)
+    async def start_guests(self, work: Work, params: StartGuestsParams) -> StepResult:
+        """Start the guests again that this run has stopped on a host."""
+        await self._wait_until_up(work.inventory, params.host, limit=min(REPORT_LIMIT, remaining(work)))
+        return await start_guests(work, params, poll=self._poll)
+
+    def _charge(self, work: Work, params: DrainComputeParams) -> Charge:
+        """Return what a drain is charged with; without a policy it moves guests live or not at all."""
+        orders = Orders(
+            host=params.host,
+            run=work.upgrade,
+            since=_ordered_at(),
+            policy=params.policy or LIVE_ONLY,
+            targets=params.targets,
+            spares=params.spares,
+        )
+        decided = dict.fromkeys(params.stop, GuestClass.STOP) | dict.fromkeys(params.leave, GuestClass.LEAVE)
+        return Charge(
+            inventory=work.inventory,
+            orders=orders,
+            parallel=params.limits.per_source if params.limits else params.parallel,
+            limits=params.limits,
+            decided=decided,
+            full=params.policy is not None,
+            poll=self._poll,
+            rest=self._rest,
+        )
 
     @step_activity(Action.VERIFY_COMPUTE)
     async def verify_compute(self, work: Work, params: VerifyComputeParams) -> StepResult:

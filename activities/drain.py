@@ -1,111 +1,142 @@
-"""The loop of a drain: look, decide (``model.drain``), act, until nova and placement have nothing left on a host."""
+"""The loop of a drain: look, decide (``model.drain``), act, until nothing is left on a host but what may stay."""
 
 import asyncio
 import time
 
-from activities import openstack
+from activities import openstack, servers
 from activities.context import progress
+from activities.drain_report import DrainReport
+from activities.drain_watch import Charge, Watcher
 from activities.errors import StackrollError, StepFailed
-from model.drain import Decision, HostView, next_moves
-from model.inventory import Inventory
+from activities.ssh import Hosts
+from activities.traffic import Traffic
+from model.classify import MOVED_BY, STOPPED_BY
+from model.drain import Decision, next_moves
+from model.moves import Act, Move
+from model.nova import COLD_MIGRATION, Migration
 from model.work import StepResult
 
 
 class Drain:
     """One drain on its way. What it remembers only slows it down or counts refusals; what counts is read from nova."""
 
-    def __init__(self, inventory: Inventory, host: str, parallel: int, *, since: str, poll: float, rest: float) -> None:
-        self._inventory = inventory
-        self._host = host
-        self._parallel = parallel
-        self._since = since
-        self._poll = poll
-        self._rest = rest
-        self._providers: tuple[str, ...] = ()
-        self._refusals: dict[str, tuple[str, ...]] = {}
-        self._rest_until: dict[str, float] = {}
-        self._failures_seen: dict[int, str] | None = None
-        self._names: dict[str, str] = {}
-        self._most = 0
+    def __init__(self, charge: Charge, hosts: Hosts, traffic: Traffic) -> None:
+        self._charge, self._traffic = charge, traffic
+        self._inventory, self._orders, self._host = charge.inventory, charge.orders, charge.orders.host
+        self._report = DrainReport(charge.orders, charge.decided)
+        self._watch = Watcher(charge, hosts, self._report)
+        self._held: dict[str, str] = {}
+        # How many migrations of a guest there were when nova was asked for one more.
+        self._asked: dict[str, int] = {}
+        self._counts: dict[str, int] = {}
+        self._stays: tuple[str, ...] = ()
 
     async def run(self, limit: float) -> None:
-        """Look, decide, act, until nothing is left.
+        """Look, decide, act, until nothing is left but what may stay.
 
         Raises:
             StepFailed: guests are left that cannot be moved, or time is over.
         """
         started = time.monotonic()
-        self._providers = await openstack.providers_of(self._inventory, self._host)
+        await self._watch.prepare()
         while True:
             decision = await self._decide()
             if decision.done:
+                self._stays = decision.stays
                 return
             if decision.stuck:
                 raise await self._blocked(decision)
             if time.monotonic() - started > limit:
                 raise self._too_slow(decision, limit)
-            self._tell(decision)
-            await asyncio.gather(*(self._start(guest) for guest in decision.start))
-            await asyncio.sleep(self._poll)
+            self._held = {}
+            await asyncio.gather(*(self._act(move) for move in decision.moves))
+            progress(self._report.line(decision, self._watch.memory.memory(), self._held))
+            await asyncio.sleep(self._charge.poll)
 
     async def result(self) -> StepResult:
         """Say what was moved: read from nova, so that it tells of moves that a worker began which then died."""
-        moved = [
-            {"guest": m.guest, "to": m.target, "migration": m.id}
-            for m in await openstack.migrations(self._inventory, self._host)
-            if m.source == self._host and m.status == "completed" and m.created >= self._since
-        ]
-        count = f"{len(moved)} guest{'s' if len(moved) != 1 else ''} moved" if moved else "no guest was on it"
-        return StepResult(summary=f"{self._host} is empty: {count}", details={"moved": moved})
+        moves = await openstack.migrations(self._inventory, self._host)
+        if self._charge.full:
+            await self._take_marks(moves)
+            self._report.warn(await self._watch.crowded(moves))
+        return self._report.result(moves, self._stays)
 
     async def _decide(self) -> Decision:
-        view = await self._view()
-        decision = self._judge(view)
-        if not decision.done:
-            return decision
-        # Empty by nova; placement is asked last, because allocations go only after the guests.
-        held = await openstack.allocations_on(self._inventory, *self._providers)
-        return self._judge(view.model_copy(update={"consumers": tuple(sorted(held))}))
+        view = await self._watch.look()
+        for guest, before in list(self._asked.items()):
+            if sum(move.guest == guest for move in view.migrations) > before:
+                self._traffic.forget(self._inventory, guest)
+                del self._asked[guest]
+        memory, parallel = self._watch.memory.memory(), self._charge.parallel
+        decision = next_moves(view, self._orders, parallel=parallel, memory=memory)
+        if decision.done:
+            # Empty by nova; the rest is asked last, because what it holds goes only after the guests.
+            view = await self._watch.look_deeper(view)
+            decision = next_moves(view, self._orders, parallel=parallel, memory=memory)
+        self._counts = {guest.id: sum(m.guest == guest.id for m in view.migrations) for guest in view.guests}
+        return decision
 
-    async def _view(self) -> HostView:
-        # Guests after migrations: one that has just arrived or left shows in at least one of the two.
-        moves = await openstack.migrations(self._inventory, self._host)
-        here, building = await asyncio.gather(
-            openstack.guests(self._inventory, host=self._host), openstack.guests(self._inventory, status="BUILD")
-        )
-        self._names |= {guest.id: guest.name for guest in here}
-        unplaced = tuple(guest for guest in building if guest.host is None)
-        return HostView(host=self._host, guests=(*here, *unplaced), migrations=moves)
+    # Acting
 
-    def _judge(self, view: HostView) -> Decision:
-        now = time.monotonic()
-        failed = {m.id: m.guest for m in view.migrations if m.status == "error"}
-        if self._failures_seen is not None:
-            for number in failed.keys() - self._failures_seen.keys():
-                self._rest_until[failed[number]] = now + self._rest
-        self._failures_seen = failed
-        return next_moves(
-            view,
-            since=self._since,
-            parallel=self._parallel,
-            refusals=self._refusals,
-            resting=frozenset(guest for guest, until in self._rest_until.items() if until > now),
-        )
-
-    async def _start(self, guest: str) -> None:
-        refusal = await openstack.live_migrate(self._inventory, guest)
+    async def _act(self, move: Move) -> None:
+        match move.act:
+            case Act.LIVE | Act.COLD:
+                refusal = await self._begin(move)
+            case Act.CONFIRM:
+                refusal = await servers.confirm(self._inventory, move.guest)
+            case Act.STOP:
+                refusal = await self._stop(move)
+            case Act.FORCE | Act.ABORT:
+                ask = servers.force_complete if move.act is Act.FORCE else servers.abort
+                self._watch.memory.hurried(move)
+                # A refusal says that it is over already, or not yet running: the next look tells.
+                await ask(self._inventory, move.guest, move.migration or 0)
+                refusal = None
         if refusal is not None:
-            self._refusals[guest] = (*self._refusals.get(guest, ()), refusal)
-            self._rest_until[guest] = time.monotonic() + self._rest
+            self._watch.memory.refuse(move, refusal)
 
-    def _tell(self, decision: Decision) -> None:
-        self._most = max(self._most, decision.left)
-        text = f"{decision.left} of {self._most} guests left on {self._host}"
-        if decision.waiting:
-            text += f"; {decision.waiting[0]}"
-        for guest, name in self._names.items():
-            text = text.replace(guest, name)
-        progress(text)
+    async def _begin(self, move: Move) -> str | None:
+        charge = self._charge
+        if charge.limits is None:
+            return await self._migrate(move)
+        hindrance, refusal = await self._traffic.begin(
+            self._inventory,
+            move.guest,
+            self._host,
+            move.target,
+            lambda: self._migrate(move),
+            limits=charge.limits,
+            zones=self._watch.zones,
+            groups=self._watch.groups_of(move.guest),
+        )
+        if hindrance is not None:
+            self._held[move.guest] = hindrance
+        elif refusal is None:
+            self._asked[move.guest] = self._counts.get(move.guest, 0)
+        return refusal
+
+    async def _migrate(self, move: Move) -> str | None:
+        inventory, run = self._inventory, self._orders.run
+        if move.act is Act.LIVE:
+            return await openstack.live_migrate(inventory, move.guest, move.target)
+        # Marked first: whoever goes on after a failure of this step must know that the move is ours to confirm.
+        refusal = await servers.set_metadata(inventory, move.guest, MOVED_BY, run)
+        return refusal or await servers.cold_migrate(inventory, move.guest, move.target)
+
+    async def _stop(self, move: Move) -> str | None:
+        refusal = await servers.set_metadata(self._inventory, move.guest, STOPPED_BY, self._orders.run)
+        return refusal or await servers.stop(self._inventory, move.guest)
+
+    async def _take_marks(self, moves: tuple[Migration, ...]) -> None:
+        """Take the marks of guests that have been moved cold."""
+        moved = {m.guest for m in moves if m.kind == COLD_MIGRATION and m.source == self._host}
+        moved &= {m.guest for m in moves if m.status == "confirmed" and m.created >= self._orders.since}
+        for guest in await asyncio.gather(*(servers.read_guest(self._inventory, one) for one in sorted(moved))):
+            if guest is not None and guest.metadata.get(MOVED_BY) == self._orders.run:
+                refusal = await servers.drop_metadata(self._inventory, guest.id, MOVED_BY)
+                self._report.warn([f"guest {guest.id} still bears the mark {MOVED_BY}: {refusal}"] if refusal else [])
+
+    # Failing
 
     async def _blocked(self, decision: Decision) -> StackrollError:
         reasons = await asyncio.gather(
@@ -123,10 +154,11 @@ class Drain:
         )
 
     def _too_slow(self, decision: Decision, limit: float) -> StackrollError:
+        held = [f"guest {guest} waits: {why}" for guest, why in self._held.items()]
         return StepFailed(
             f"it is not empty after {limit:.0f} s: {decision.left} guests left",
             host=self._host,
-            tail="\n".join((*decision.waiting, *(f"guest {b.name}: {b.problem}" for b in decision.blocked))),
+            tail="\n".join((*decision.waiting, *held, *(f"guest {b.name}: {b.problem}" for b in decision.blocked))),
             remedy="retry the step to go on waiting; a record that nothing works on any more is ended with "
             "`openstack server migration abort` or set to error; orphan allocations with `nova-manage placement audit`",
         )

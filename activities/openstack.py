@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 from activities.clouds import Cloud, call, check, get, message, pages
@@ -17,9 +18,13 @@ SERVICES = "2.69"
 SET_SERVICE = "2.53"
 MIGRATIONS = "2.59"
 HYPERVISORS = "2.53"
-LIVE_MIGRATE = "2.34"
+# 2.68: a named host is always checked by the scheduler; it cannot be forced any more.
+LIVE_MIGRATE = "2.68"
 ACTIONS = "2.84"
 PLACEMENT = "1.20"
+
+# Names of instance actions (nova/compute/instance_actions.py).
+_MIGRATING = ("live-migration", "migrate")
 
 
 async def token(inventory: Inventory) -> str:
@@ -74,19 +79,30 @@ async def guests(inventory: Inventory, *, host: str | None = None, status: str |
     Raises:
         Unreachable: when a cell is down: guests that cannot be seen are not guests that do not exist.
     """
+    rows = await server_rows(inventory, SERVERS, host=host, status=status)
+    return tuple(guest_of(row) for row in rows)
+
+
+async def server_rows(
+    inventory: Inventory, microversion: str, *, host: str | None = None, status: str | None = None
+) -> list[JsonObject]:
+    """Return nova's own rows of servers, of all tenants, on one host (exactly this name) or on all."""
     params = {"all_tenants": "true", "limit": "1000"}
     params |= {"host": host} if host else {}
     params |= {"status": status} if status else {}
     rows = await call(
-        inventory, "nova", lambda cloud: list(pages(cloud.compute, "/servers/detail", "servers", SERVERS, params))
+        inventory, "nova", lambda cloud: list(pages(cloud.compute, "/servers/detail", "servers", microversion, params))
     )
-    found = tuple(_guest(row) for row in rows)
-    return tuple(guest for guest in found if host is None or guest.host == host)
+    for row in rows:
+        check_known(row)
+    return [row for row in rows if host is None or row.get("OS-EXT-SRV-ATTR:host") == host]
 
 
-async def migrations(inventory: Inventory, host: str | None = None) -> tuple[Migration, ...]:
-    """Return nova's migrations, newest first, from or to one host or of all."""
-    params = {"limit": "1000"} | ({"host": host} if host else {})
+async def migrations(
+    inventory: Inventory, host: str | None = None, *, status: str | None = None
+) -> tuple[Migration, ...]:
+    """Return nova's migrations, newest first: from or to one host or of all, in one status or in any."""
+    params = {"limit": "1000"} | ({"host": host} if host else {}) | ({"status": status} if status else {})
     rows = await call(
         inventory,
         "nova",
@@ -114,8 +130,8 @@ async def in_flight_on(inventory: Inventory, host: str) -> list[str]:
     return busy + [move.text for move in moves if move.moving and host in (move.source, move.target)]
 
 
-async def live_migrate(inventory: Inventory, guest: str) -> str | None:
-    """Ask nova to move a guest away, wherever its scheduler wants.
+async def live_migrate(inventory: Inventory, guest: str, host: str | None = None) -> str | None:
+    """Ask nova to move a guest away while it runs: to this host, if its scheduler agrees, or wherever that wants.
 
     Returns:
         None when nova took it on, or when there is no such guest any more; else why nova refused just now (as while it
@@ -124,24 +140,30 @@ async def live_migrate(inventory: Inventory, guest: str) -> str | None:
     Raises:
         Unreachable: no answer; nova may have taken it on.
     """
-    action = {"os-migrateLive": {"host": None, "block_migration": "auto"}}
+    body: JsonObject = {"os-migrateLive": {"host": host, "block_migration": "auto"}}
+    return await ask(inventory, f"/servers/{guest}/action", body, LIVE_MIGRATE)
+
+
+async def ask(inventory: Inventory, path: str, body: JsonObject, microversion: str) -> str | None:
+    """Ask nova for something that it does later; the answer is as that of ``live_migrate``."""
 
     def post(cloud: Cloud) -> str | None:
-        response = cloud.compute.post(
-            f"/servers/{guest}/action", json=action, microversion=LIVE_MIGRATE, raise_exc=False
-        )
-        if response.status_code in {202, 404}:
-            return None
-        if response.status_code in {400, 403, 409, 500}:
-            return f"{response.status_code}: {message(response)}"
-        check(response)
-        return None
+        return refusal(cloud.compute.post(path, json=body, microversion=microversion, raise_exc=False))
 
     return await call(inventory, "nova", post)
 
 
+def refusal(response: Any) -> str | None:
+    """Return why nova refused just now; None when it took a request on, or when what it is about is gone."""
+    if response.status_code in {400, 403, 409, 500}:
+        return f"{response.status_code}: {message(response)}"
+    if response.status_code != 404:
+        check(response)
+    return None
+
+
 async def last_error(inventory: Inventory, guest: str) -> str:
-    """Return what nova says of the last live migration of a guest that failed; empty when it says nothing."""
+    """Return what nova says of the last migration of a guest that failed; empty when it says nothing."""
 
     def read(cloud: Cloud) -> str:
         base = f"/servers/{guest}/os-instance-actions"
@@ -150,7 +172,7 @@ async def last_error(inventory: Inventory, guest: str) -> str:
             return ""
         check(response)
         for action in response.json()["instanceActions"]:
-            if action["action"] == "live-migration":
+            if action["action"] in _MIGRATING:
                 shown = get(cloud.compute, f"{base}/{action['request_id']}", ACTIONS)["instanceAction"]
                 failed = [event for event in shown["events"] if event["result"] == "Error"]
                 words = failed[-1].get("details") or "" if failed else shown.get("message") or ""
@@ -272,12 +294,18 @@ def _service(row: JsonObject) -> ServiceRow:
         disabled_reason=row.get("disabled_reason"),
         updated_at=row.get("updated_at"),
         forced_down=bool(row.get("forced_down", False)),
+        zone=row.get("zone") or "nova",
     )
 
 
-def _guest(row: JsonObject) -> Guest:
+def check_known(row: JsonObject) -> None:
+    """Raise when nova does not know the state of a server, because its cell is down."""
     if row.get("status") == "UNKNOWN":
         raise _cell_down(f"guest {row['id']}")
+
+
+def guest_of(row: JsonObject) -> Guest:
+    """Return a server from nova's row of it."""
     flavor = row.get("flavor", {})
     return Guest(
         id=row["id"],
@@ -304,8 +332,13 @@ def _migration(row: JsonObject) -> Migration:
         source=row["source_compute"] or "",
         target=row.get("dest_compute"),
         # nova gives microseconds and no zone here, unlike for servers
-        created=f"{row['created_at'][:19]}Z",
+        created=_moment(row["created_at"]),
+        updated=_moment(row.get("updated_at")),
     )
+
+
+def _moment(stamp: str | None) -> str:
+    return f"{stamp[:19]}Z" if stamp else ""
 
 
 def _cell_down(what: str) -> Unreachable:

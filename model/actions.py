@@ -1,7 +1,10 @@
 """The parameters of each action: what a plan writes into a step, and what the activity of that name reads."""
 
+from pydantic import SerializerFunctionWrapHandler, model_serializer
+
 from model.base import JsonObject, Record
 from model.plan import Action
+from model.rolling import DrainPolicy, Limits
 
 
 class NoParams(Record):
@@ -96,11 +99,45 @@ class ComputeParams(Record):
 
 
 class DrainComputeParams(Record):
-    """``drain_compute``: live-migrate every guest away; done when nova and placement have nothing left on the host."""
+    """``drain_compute``: empty a host; done when nova, placement and its hypervisor have nothing left that must go.
+
+    Attributes:
+        parallel: the most migrations from this host at the same time, where there are no ``limits``.
+        policy: how guests may be treated; None moves them live, and leaves everything else to people.
+        limits: what may move at the same time in the whole cloud.
+        targets: the planned target of each guest, by its id; nova's scheduler has to agree.
+        spares: hosts to try, in this order, where the planned one does not take a guest.
+        avoid: hosts that should take no guests, being about to be emptied themselves.
+        leave: ids of guests that an operator leaves alone; with one of them on it the host is not emptied.
+        stop: ids of guests that an operator has stopped where they are, instead of moved.
+    """
 
     host: str
     parallel: int = 2
     timeout: float = 1800.0
+    policy: DrainPolicy | None = None
+    limits: Limits | None = None
+    targets: dict[str, str] = {}
+    spares: tuple[str, ...] = ()
+    avoid: tuple[str, ...] = ()
+    leave: tuple[str, ...] = ()
+    stop: tuple[str, ...] = ()
+
+    @model_serializer(mode="wrap")
+    def _without_empty_lists(self, serialize: SerializerFunctionWrapHandler) -> JsonObject:
+        """Store only what was said, so that plans which say nothing of it stay as they were."""
+        return {name: value for name, value in serialize(self).items() if value not in ({}, [], ())}
+
+
+class StartGuestsParams(Record):
+    """``start_guests``: start the guests that the run has stopped on a host, one by one; who does not come is told.
+
+    Attributes:
+        each: seconds that one guest may take.
+    """
+
+    host: str
+    each: float = 60.0
 
 
 class VerifyComputeParams(Record):
@@ -239,6 +276,7 @@ PARAMS: dict[Action, type[Record]] = {
     Action.DISABLE_COMPUTE: ComputeParams,
     Action.ENABLE_COMPUTE: ComputeParams,
     Action.DRAIN_COMPUTE: DrainComputeParams,
+    Action.START_GUESTS: StartGuestsParams,
     Action.SWITCH_COMPUTE: SwitchParams,
     Action.VERIFY_COMPUTE: VerifyComputeParams,
     Action.VERIFY_CLOUD: VerifyCloudParams,

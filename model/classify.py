@@ -14,6 +14,7 @@ from types import MappingProxyType
 from model.base import Record
 from model.bindings import find_binding
 from model.fleet import Fleet, FleetGuest, GroupPolicy, GuestClass, ServerGroup
+from model.nova import is_settled
 from model.owners import DRAIN_KEY, Wish, read_wish
 from model.rolling import DrainPolicy
 
@@ -41,6 +42,7 @@ class Classified(Record):
         reason: why, in a clause.
         remedy: what would help, where it is blocked.
         warnings: what should be known besides.
+        may_be_off: whether its server groups can do without it for a while.
     """
 
     guest: str
@@ -52,6 +54,7 @@ class Classified(Record):
     reason: str
     remedy: str = ""
     warnings: tuple[str, ...] = ()
+    may_be_off: bool = True
 
 
 class _Case(Record):
@@ -75,32 +78,37 @@ def _case(kind: GuestClass, code: str, reason: str, remedy: str = "") -> _Case:
 
 
 _STATUS = {
-    "ACTIVE": _case(GuestClass.LIVE, "active", "it runs"),
-    "PAUSED": _case(GuestClass.LIVE, "paused", "it is paused, and stays so"),
-    "SHUTOFF": _case(GuestClass.COLD, "shutoff-cold", "it is off, and stays so"),
+    "ACTIVE": _case(GuestClass.LIVE, "active", "it is ACTIVE"),
+    "PAUSED": _case(GuestClass.LIVE, "paused", "it is PAUSED, and stays so"),
+    "SHUTOFF": _case(
+        GuestClass.COLD,
+        "shutoff-cold",
+        "it is SHUTOFF, and stays so",
+        "start it (`openstack server start {id}`), move it cold (`openstack server migrate {id}`) or delete it",
+    ),
     "SUSPENDED": _case(
         GuestClass.STOP,
         "suspended",
-        "it is suspended: nova cannot move it; its saved memory is a file on the host, which outlasts a reboot",
+        "it is SUSPENDED: nova cannot move it; its saved memory is a file on the host, which outlasts a reboot",
         "resume it (`openstack server resume {id}`), or let it stay where it is (drain.allow: stop)",
     ),
     "SHELVED": _case(
         GuestClass.BLOCKED,
         "shelved",
-        "it is shelved but not offloaded",
+        "it is SHELVED but not offloaded",
         "offload it: `openstack server shelve --offload {id}`",
     ),
     "SHELVED_OFFLOADED": _case(GuestClass.LEAVE, "shelved-offloaded", "it is on no host"),
     "RESCUE": _case(
         GuestClass.BLOCKED,
         "rescued",
-        "it is being rescued, and nova cannot move it meanwhile",
+        "it is in RESCUE, and nova cannot move it meanwhile",
         "end the rescue: `openstack server unrescue {id}`",
     ),
     "VERIFY_RESIZE": _case(
         GuestClass.BLOCKED,
         "verify-resize",
-        "its resize waits to be confirmed or reverted",
+        "it is in VERIFY_RESIZE, until somebody confirms or reverts its resize",
         "confirm or revert it: `openstack server resize confirm {id}`",
     ),
     "ERROR": _case(
@@ -113,7 +121,7 @@ _STATUS = {
     "SOFT_DELETED": _case(
         GuestClass.BLOCKED,
         "soft-deleted",
-        "it is deleted but can still be restored, so its disk is still on the host",
+        "it is SOFT_DELETED: it can still be restored, so its disk is still on the host",
         "restore it or delete it for good: `openstack server delete --force {id}`",
     ),
 }
@@ -155,11 +163,12 @@ def classify(
         decided: what an operator said of this guest.
     """
     wish = read_wish(guest)
+    short = _short_group(guest, groups, off)
     case = _possible(guest, policy)
     if decided is not None:
         case = _obey(guest, case, decided)
     else:
-        case = _spare_groups(guest, _heed(guest, case, wish, policy), groups, off)
+        case = _spare_groups(guest, _heed(guest, case, wish, policy), short)
     case = _allow(guest, case, policy)
     return Classified(
         guest=guest.id,
@@ -169,21 +178,17 @@ def classify(
         kind=case.kind,
         code=case.code,
         reason=case.reason,
-        remedy=case.remedy.format(id=guest.id),
+        remedy=case.remedy.format(id=guest.id) if case.kind is GuestClass.BLOCKED else "",
         warnings=tuple(_warnings(guest, wish, case, policy)),
+        may_be_off=short is None,
     )
-
-
-def at_rest(guest: FleetGuest) -> bool:
-    """Tell whether nova works on nothing for this guest."""
-    return guest.task_state is None and guest.status not in {"BUILD", "MIGRATING"}
 
 
 def _possible(guest: FleetGuest, policy: DrainPolicy) -> _Case:
     """What could be done with it, whatever anybody wishes."""
     if guest.status == "MIGRATING":
         return _case(GuestClass.LIVE, "migrating", "it is on its way just now")
-    if not at_rest(guest):
+    if not is_settled(guest):
         working = f"nova works on it: {guest.task_state or guest.status}"
         return _case(GuestClass.BLOCKED, "task-running", working, "wait until that is over; it is looked at again")
     if run := guest.metadata.get(STOPPED_BY):
@@ -223,7 +228,7 @@ def _bound(guest: FleetGuest, case: _Case, policy: DrainPolicy) -> _Case:
 
 def _obey(guest: FleetGuest, case: _Case, wanted: GuestClass) -> _Case:
     """Do what an operator says of this guest, as far as nova can."""
-    if not at_rest(guest) or case.code in {"stopped-by-run", "shelved-offloaded"} or not _can(guest, wanted):
+    if not is_settled(guest) or case.code in {"stopped-by-run", "shelved-offloaded"} or not _can(guest, wanted):
         return case
     said = _case(wanted, f"operator-says-{wanted}", f"an operator says {wanted}")
     return said.model_copy(update={"asked": True})
@@ -253,19 +258,23 @@ def _can(guest: FleetGuest, wanted: GuestClass) -> bool:
     return wanted is GuestClass.LEAVE or guest.status in possible.get(wanted, ())
 
 
-def _spare_groups(guest: FleetGuest, case: _Case, groups: Iterable[ServerGroup], off: frozenset[str]) -> _Case:
-    """A group that is short of a member already does not lose a second one."""
-    if case.kind not in _INTERRUPTS or guest.status != "ACTIVE":
-        return case
+def _short_group(guest: FleetGuest, groups: Iterable[ServerGroup], off: frozenset[str]) -> tuple[str, str] | None:
+    """Return a spread group of this guest that is short of a member already, and that member."""
     for group in groups:
         short = sorted(set(group.members) & off - {guest.id})
         if guest.id in group.members and short and group.policy in _SPREAD:
-            reason = (
-                f"{case.reason}; it would be off, and {short[0]} of its group {group.name or group.id} is off already"
-            )
-            remedy = f"bring that one back (`openstack server start {short[0]}`), or decide for this guest"
-            return _case(GuestClass.BLOCKED, "group-member-stopped", reason, remedy)
-    return case
+            return group.name or group.id, short[0]
+    return None
+
+
+def _spare_groups(guest: FleetGuest, case: _Case, short: tuple[str, str] | None) -> _Case:
+    """A group that is short of a member already does not lose a second one."""
+    if short is None or case.kind not in _INTERRUPTS or guest.status != "ACTIVE":
+        return case
+    group, member = short
+    reason = f"{case.reason}; it would be off, as {member} of its group {group} is already"
+    remedy = f"bring that one back (`openstack server start {member}`), or decide for this guest"
+    return _case(GuestClass.BLOCKED, "group-member-stopped", reason, remedy)
 
 
 def _allow(guest: FleetGuest, case: _Case, policy: DrainPolicy) -> _Case:

@@ -19,11 +19,13 @@ class ServiceRow(ServiceRecord):
         id: the service's UUID (microversion 2.53 and later).
         updated_at: when it last reported, by nova's clock, ISO 8601 in UTC; None when it never did.
         forced_down: whether somebody declared it down, as before an evacuation.
+        zone: the availability zone of its host; ``internal`` for services that are no compute services.
     """
 
     id: str
     updated_at: str | None = None
     forced_down: bool = False
+    zone: str = "nova"
 
 
 class Guest(GuestFacts):

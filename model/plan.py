@@ -69,6 +69,7 @@ class Action(StrEnum):
     DISABLE_COMPUTE = "disable_compute"
     ENABLE_COMPUTE = "enable_compute"
     DRAIN_COMPUTE = "drain_compute"
+    START_GUESTS = "start_guests"
     SWITCH_COMPUTE = "switch_compute"
     VERIFY_COMPUTE = "verify_compute"
     VERIFY_CLOUD = "verify_cloud"

@@ -28,6 +28,11 @@ class FakeCloud:
         reports: whether services report to nova, once with every look at their list.
         outcome: what comes of the nth migration: ``completed``, ``error`` or ``deleted``.
         asked: every live migration that was asked for.
+        orders: everything that was asked of servers, in order: the action, the guest, and the host asked for.
+        hold: whether a migration stays as it is, whoever looks.
+        copies: bytes of memory that each running migration has left, as nova tells with each look.
+        unclean: whether failed migrations keep their room in placement.
+        dead: guests that do not start.
     """
 
     hosts: tuple[str, ...] = ("cmp1", "cmp2")
@@ -38,6 +43,16 @@ class FakeCloud:
     looks: int = 2
     outcome: Callable[[int], str] = lambda number: "completed"
     asked: list[str] = field(default_factory=list)
+    orders: list[tuple[str, str, str | None]] = field(default_factory=list)
+    hold: Callable[[dict[str, Any]], bool] = lambda record: False
+    copies: dict[int, list[int]] = field(default_factory=dict)
+    unclean: bool = False
+    dead: set[str] = field(default_factory=set)
+    before: dict[str, str] = field(default_factory=dict)
+    groups: list[dict[str, Any]] = field(default_factory=list)
+    aggregates: list[dict[str, Any]] = field(default_factory=list)
+    traits: dict[str, list[str]] = field(default_factory=dict)
+    requests: list[str] = field(default_factory=list)
     most_at_once: int = 0
     refuse: Callable[[str], int | None] = lambda guest: None
     token_requests: int = 0
@@ -58,11 +73,12 @@ class FakeCloud:
                 "disabled_reason": None,
                 "updated_at": "2020-01-01T00:00:00.000000",
                 "forced_down": False,
+                "zone": "nova",
             }
             self.allocations[f"provider-{host}"] = {}
             assert number < 10
 
-    def boot(self, name: str, host: str | None = "cmp1", status: str = "ACTIVE") -> str:
+    def boot(self, name: str, host: str | None = "cmp1", status: str = "ACTIVE", **more: Any) -> str:
         guest = f"id-{name}"
         self.servers[guest] = {
             "id": guest,
@@ -72,48 +88,87 @@ class FakeCloud:
             "created": CREATED,
             "OS-EXT-STS:task_state": None,
             "OS-EXT-SRV-ATTR:host": host,
+            "OS-EXT-STS:vm_state": {"ACTIVE": "active", "SHUTOFF": "stopped"}.get(status, status.lower()),
+            "OS-EXT-STS:power_state": 4 if status in {"SHUTOFF", "SUSPENDED"} else 1,
             "flavor": {"vcpus": 1, "ram": 64, "disk": 1, "ephemeral": 0},
+            "metadata": {},
+            **more,
         }
         if host:
             self.allocations[f"provider-{host}"][guest] = {"VCPU": 1}
         return guest
 
-    def begin_migration(self, guest: str, *, created: str = "2090-01-01T00:00:00.000000") -> dict[str, Any]:
+    def begin_migration(
+        self,
+        guest: str,
+        *,
+        kind: str = "live-migration",
+        target: str | None = None,
+        created: str = "2090-01-01T00:00:00.000000",
+    ) -> dict[str, Any]:
         record = {
             "id": len(self.migrations) + 1,
             "uuid": f"migration-{len(self.migrations) + 1}",
             "instance_uuid": guest,
-            "migration_type": "live-migration",
-            "status": "running",
+            "migration_type": kind,
+            "status": "running" if kind == "live-migration" else "migrating",
             "source_compute": self.servers[guest]["OS-EXT-SRV-ATTR:host"],
-            "dest_compute": "cmp2",
+            "dest_compute": target or "cmp2",
             "created_at": created,
+            "updated_at": created,
             "looks": self.looks,
         }
-        self.servers[guest] |= {"status": "MIGRATING", "OS-EXT-STS:task_state": "migrating"}
+        self.before[guest] = self.servers[guest]["status"]
+        live = kind == "live-migration"
+        doing = {"status": "MIGRATING", "OS-EXT-STS:task_state": "migrating"}
+        self.servers[guest] |= doing if live else {"status": "RESIZE", "OS-EXT-STS:task_state": "resize_migrating"}
         self.migrations.append(record)
         return record
 
     def pass_time(self) -> None:
-        running = [record for record in self.migrations if record["status"] == "running"]
+        running = [record for record in self.migrations if record["status"] in {"running", "migrating"}]
         self.most_at_once = max(self.most_at_once, len(running))
         for record in running:
+            if self.hold(record):
+                continue
             record["looks"] -= 1
             if record["looks"] <= 0:
                 self._end(record, self.outcome(record["id"]))
+        for server in self.servers.values():
+            if server["OS-EXT-STS:task_state"] in {"powering-off", "powering-on"}:
+                off = server["OS-EXT-STS:task_state"] == "powering-off"
+                stays = server["id"] in self.dead and not off
+                status = "SHUTOFF" if off or stays else "ACTIVE"
+                server |= {"status": status, "OS-EXT-STS:task_state": None}
+                server |= {"OS-EXT-STS:power_state": 4 if status == "SHUTOFF" else 1}
 
     def _end(self, record: dict[str, Any], outcome: str) -> None:
         guest, source = record["instance_uuid"], f"provider-{record['source_compute']}"
-        record["status"] = "completed" if outcome == "completed" else "error"
+        live = record["migration_type"] == "live-migration"
+        done = "completed" if live else "finished"
+        record["status"] = done if outcome == "completed" else "cancelled" if outcome == "cancelled" else "error"
         if outcome == "deleted":
             del self.servers[guest]
             self.allocations[source].pop(guest, None)
             return
         server = self.servers[guest]
-        server |= {"status": "ACTIVE", "OS-EXT-STS:task_state": None}
+        server |= {"status": self.before.get(guest, "ACTIVE"), "OS-EXT-STS:task_state": None}
         if outcome == "completed":
             server["OS-EXT-SRV-ATTR:host"] = record["dest_compute"]
             self.allocations[f"provider-{record['dest_compute']}"][guest] = self.allocations[source].pop(guest, {})
+            if not live:
+                server["status"] = "VERIFY_RESIZE"
+                self.allocations[source][record["uuid"]] = {"VCPU": 1}
+        elif self.unclean:
+            self.allocations[f"provider-{record['dest_compute']}"][guest] = {"VCPU": 1}
+
+    def clean(self) -> None:
+        """Let nova clean up what failed migrations have left."""
+        self.unclean = False
+        for server in self.servers.values():
+            for host in self.hosts:
+                if host != server["OS-EXT-SRV-ATTR:host"]:
+                    self.allocations[f"provider-{host}"].pop(server["id"], None)
 
     def hosts_of(self) -> dict[str, str | None]:
         return {server["name"]: server["OS-EXT-SRV-ATTR:host"] for server in self.servers.values()}
@@ -122,6 +177,7 @@ class FakeCloud:
 
     def answer(self, method: str, path: str, query: dict[str, str], body: Any, url: str) -> tuple[int, Any]:
         api, _, rest = path.lstrip("/").partition("/")
+        self.requests.append(f"{method} {path}")
         if api in self.failing:
             return self.failing[api], {"error": {"message": "out of order"}}
         with self.lock:
@@ -167,7 +223,9 @@ class FakeCloud:
     def _image(self, _method: str, path: str, _query: dict[str, str], _body: Any, _url: str) -> tuple[int, Any]:
         return (200, {"versions": [{"id": "v2.17", "status": "CURRENT"}]}) if path == "" else (200, {"images": []})
 
-    def _compute(self, method: str, path: str, query: dict[str, str], body: Any, url: str) -> tuple[int, Any]:
+    def _compute(  # noqa: PLR0911 - a table of routes
+        self, method: str, path: str, query: dict[str, str], body: Any, url: str
+    ) -> tuple[int, Any]:
         if path in {"", "v2.1"}:
             links = [{"rel": "self", "href": f"{url}/compute/v2.1/"}]
             return 200, {
@@ -176,21 +234,33 @@ class FakeCloud:
         parts = path.removeprefix("v2.1/").split("/")
         if parts[0] == "os-services":
             return self._services(method, parts, body)
+        if parts[0] == "os-server-groups":
+            return 200, {"server_groups": self.groups if query.get("offset", "0") == "0" else []}
+        if parts[0] == "os-aggregates":
+            return 200, {"aggregates": self.aggregates}
         if parts[0] == "os-migrations":
-            self.pass_time()
-            host = query.get("host")
+            if "status" not in query:
+                self.pass_time()
+            host, status = query.get("host"), query.get("status")
             found = [m for m in self.migrations if host in {None, m["source_compute"], m["dest_compute"]}]
+            found = [m for m in found if status in {None, m["status"]}]
             return 200, {"migrations": [{k: v for k, v in m.items() if k != "looks"} for m in reversed(found)]}
         if parts[0] == "os-hypervisors":
             rows = [
-                {"id": f"provider-{host}", "hypervisor_hostname": host, "service": {"host": host}}
+                {
+                    "id": f"provider-{host}",
+                    "hypervisor_hostname": host,
+                    "hypervisor_type": "QEMU",
+                    "hypervisor_version": 7002022,
+                    "service": {"host": host},
+                }
                 for host in self.hosts
             ]
             if parts[1] == "detail":
                 return 200, {"hypervisors": rows}
             row = next((row for row in rows if row["id"] == parts[1]), None)
             return (404, {"itemNotFound": {"message": "no such"}}) if row is None else (200, {"hypervisor": row})
-        return self._servers(method, parts, query)
+        return self._servers(method, parts, query, body)
 
     def _services(self, method: str, parts: list[str], body: Any) -> tuple[int, Any]:
         if method == "PUT":
@@ -203,7 +273,9 @@ class FakeCloud:
                 row["updated_at"] = f"2020-01-01T00:00:{self.reported:02}.000000"
         return 200, {"services": list(self.services.values())}
 
-    def _servers(self, method: str, parts: list[str], query: dict[str, str]) -> tuple[int, Any]:
+    def _servers(  # noqa: PLR0911 - a table of routes
+        self, method: str, parts: list[str], query: dict[str, str], body: Any
+    ) -> tuple[int, Any]:
         if len(parts) == 1 or parts[1] == "detail":
             wanted = {"OS-EXT-SRV-ATTR:host": query.get("host"), "status": query.get("status")}
             found = [s for s in self.servers.values() if all(v is None or s[k] == v for k, v in wanted.items())]
@@ -211,28 +283,81 @@ class FakeCloud:
         guest = parts[1]
         if guest not in self.servers:
             return 404, {"itemNotFound": {"message": "no such server"}}
+        if len(parts) == 2:
+            self.pass_time()
+            return 200, {"server": self.servers[guest]}
         if parts[2] == "os-instance-actions":
             return 200, {"instanceActions": []}
+        if parts[2] == "metadata":
+            return self._metadata(method, self.servers[guest], parts, body)
+        if parts[2] == "migrations":
+            return self._migrations(method, guest, parts)
         assert method == "POST"
-        self.asked.append(guest)
-        if status := self.refuse(guest):
-            return status, {"badRequest": {"message": f"will not move {guest}"}}
-        if self.servers[guest]["OS-EXT-STS:task_state"]:
-            return 409, {"conflictingRequest": {"message": "it is in task_state migrating"}}
-        self.begin_migration(guest)
+        return self._act(guest, next(iter(body)), body)
+
+    def _metadata(self, method: str, server: dict[str, Any], parts: list[str], body: Any) -> tuple[int, Any]:
+        if server["OS-EXT-STS:task_state"]:
+            return 409, {"conflictingRequest": {"message": "it is in a task"}}
+        if method == "DELETE":
+            return (204, None) if server["metadata"].pop(parts[3], None) else (404, {})
+        server["metadata"] |= body["metadata"]
+        return 200, {"metadata": server["metadata"]}
+
+    def _migrations(self, method: str, guest: str, parts: list[str]) -> tuple[int, Any]:
+        running = [m for m in self.migrations if m["instance_uuid"] == guest and m["status"] == "running"]
+        if len(parts) == 3:
+            left = [self.copies.get(record["id"], [0]) for record in running]
+            rows = [{"id": m["id"], "memory_total_bytes": 64 << 20} for m in running]
+            for row, copies in zip(rows, left, strict=True):
+                row["memory_remaining_bytes"] = copies.pop(0) if len(copies) > 1 else copies[0]
+            return 200, {"migrations": rows}
+        action = "abort" if method == "DELETE" else "force-complete"
+        self.orders.append((action, guest, None))
+        if not running:
+            return 400, {"badRequest": {"message": "it does not run"}}
+        self._end(running[0], "cancelled" if action == "abort" else "completed")
         return 202, None
 
-    def _placement(self, _method: str, path: str, _query: dict[str, str], _body: Any, _url: str) -> tuple[int, Any]:
+    def _act(self, guest: str, action: str, body: Any) -> tuple[int, Any]:
+        server, detail = self.servers[guest], body[action] or {}
+        self.orders.append((action, guest, detail.get("host")))
+        if action == "os-migrateLive":
+            self.asked.append(guest)
+        if status := self.refuse(guest):
+            return status, {"badRequest": {"message": f"will not move {guest}"}}
+        if server["OS-EXT-STS:task_state"]:
+            return 409, {"conflictingRequest": {"message": "it is in task_state migrating"}}
+        if action in {"os-migrateLive", "migrate"}:
+            kind = "live-migration" if action == "os-migrateLive" else "migration"
+            self.begin_migration(guest, kind=kind, target=detail.get("host"))
+        elif action == "confirmResize":
+            record = next(m for m in self.migrations if m["instance_uuid"] == guest and m["status"] == "finished")
+            record["status"] = "confirmed"
+            self.allocations[f"provider-{record['source_compute']}"].pop(record["uuid"], None)
+            server["status"] = self.before[guest]
+            return 204, None
+        else:
+            server["OS-EXT-STS:task_state"] = {"os-stop": "powering-off", "os-start": "powering-on"}[action]
+        return 202, None
+
+    def _placement(  # noqa: PLR0911 - a table of routes
+        self, _method: str, path: str, _query: dict[str, str], _body: Any, _url: str
+    ) -> tuple[int, Any]:
         parts = path.split("/")
         if parts == [""]:
             return 200, {"versions": [{"id": "v1.0", "min_version": "1.0", "max_version": "1.39", "status": "CURRENT"}]}
+        if parts[0] == "allocations":
+            held = {p: {"resources": c[parts[1]]} for p, c in self.allocations.items() if parts[1] in c}
+            return 200, {"allocations": held}
         if len(parts) == 1:
-            return 200, {"resource_providers": []}
-        held = self.allocations[parts[1]]
+            return 200, {"resource_providers": [{"uuid": p, "root_provider_uuid": p} for p in self.allocations]}
+        here = self.allocations[parts[1]]
         if parts[2] == "allocations":
-            return 200, {"allocations": {consumer: {"resources": amount} for consumer, amount in held.items()}}
+            return 200, {"allocations": {consumer: {"resources": amount} for consumer, amount in here.items()}}
         if parts[2] == "usages":
-            return 200, {"usages": {"VCPU": len(held)}}
+            return 200, {"usages": {"VCPU": len(here)}}
+        if parts[2] == "traits":
+            return 200, {"traits": self.traits.get(parts[1], [])}
         return 200, {"inventories": {"VCPU": {"total": 4, "reserved": 1, "allocation_ratio": 2.0}}}
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.classify import STOPPED_BY, Classified, classify, classify_all
@@ -236,6 +236,7 @@ _POLICIES = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(_GUESTS, _POLICIES, st.sampled_from([None, LIVE, COLD, STOP, LEAVE]))
 def test_nothing_is_done_that_nobody_allowed_or_that_nova_cannot(
     one: FleetGuest, policy: DrainPolicy, decided: GuestClass | None
