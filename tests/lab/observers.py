@@ -53,10 +53,11 @@ class _Threads:
 
 
 class Prober(_Threads):
-    """Two requests a second to each API through the load balancer, each on a new connection."""
+    """Requests to each API through the load balancer, by default two a second, each on a new connection."""
 
-    def __init__(self) -> None:
+    def __init__(self, every: float = 0.5) -> None:
         super().__init__()
+        self._every = every
         self.seen = {service: Seen() for service in PROBES}
         self._cloud = Cloud()
         self._headers = self._cloud.headers
@@ -64,7 +65,7 @@ class Prober(_Threads):
             self.spawn(self._probe, service)
 
     def _probe(self, service: str) -> None:
-        for _ in self.every(0.5):
+        for _ in self.every(self._every):
             self.spawn(self._ask, service)
 
     def _ask(self, service: str) -> None:
@@ -85,10 +86,11 @@ class Prober(_Threads):
 
 
 class User(_Threads):
-    """Creates a server every five seconds, waits until it is ACTIVE, and deletes it."""
+    """Creates a server every so many seconds, waits until it is ACTIVE, and deletes it."""
 
-    def __init__(self) -> None:
+    def __init__(self, every: float = 5.0) -> None:
         super().__init__()
+        self._every = every
         self.done = 0
         self.trouble: list[str] = []
         self.longest = 0.0
@@ -98,7 +100,7 @@ class User(_Threads):
         self.spawn(self._loop)
 
     def _loop(self) -> None:
-        for count in self.every(5):
+        for count in self.every(self._every):
             self.spawn(self._one, f"user-{count}")
 
     def _one(self, name: str) -> None:
