@@ -23,7 +23,7 @@ class Seen:
         return f"{len(self.times)} requests, {len(self.failures)} failed, {longest}"
 
 
-class _Threads:
+class Threads:
     """Threads that end when the observer is stopped; what goes wrong in them is raised at the end."""
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class _Threads:
             assert not thread.is_alive(), "an observer's request never ended"
 
 
-class Prober(_Threads):
+class Prober(Threads):
     """Requests to each API through the load balancer, by default two a second, each on a new connection."""
 
     def __init__(self, every: float = 0.5) -> None:
@@ -85,7 +85,7 @@ class Prober(_Threads):
             seen.failures.append(f"{time.strftime('%H:%M:%S')} {failure}")
 
 
-class User(_Threads):
+class User(Threads):
     """Creates a server every so many seconds, waits until it is ACTIVE, and deletes it."""
 
     def __init__(self, every: float = 5.0) -> None:
@@ -148,7 +148,7 @@ class User(_Threads):
         return f" ({path.rsplit('/', 1)[-1]}: task {task}; {done}; fault {fault.get('code')} {fault.get('message')})"
 
 
-class Uploader(_Threads):
+class Uploader(Threads):
     """Uploads an image of 8 MiB in small pieces, so slowly that a drain falls into it."""
 
     def __init__(self, seconds: float) -> None:

@@ -1,0 +1,55 @@
+"""A rolling reboot of real compute hosts, judged from outside: new boots, and guests that are what they were."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.lab.access import LAB, sql, stackroll
+from tests.lab.conftest import Dev
+from tests.lab.tenants import Tenants, Witness, boot_ids
+
+
+def _bring_up(compute: int, guests: int) -> None:
+    if (LAB / "lab.json").exists():
+        stackroll("lab", "down")
+    done = stackroll("lab", "up", "--compute", str(compute), "--guests", str(guests), timeout=1500)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _reboot(dev: Dev, folder: Path, *, shutoff: int, **wanted: str) -> None:
+    tenants, boots = Tenants(shutoff), boot_ids()
+    spec = {"approvals": "{plan: auto}", "drain": "{allow: [live, cold, stop, leave]}", **wanted}
+    path = folder / "reboot.yaml"
+    lines = [f"cloud: {LAB / 'cloud.yaml'}", *(f"{key}: {value}" for key, value in spec.items())]
+    path.write_text("\n".join([*lines, ""]))
+    planned = dev.stackroll("reboot", "plan", str(path))
+    print(planned.stdout)
+    assert planned.returncode == 0, planned.stdout + planned.stderr
+    witness = Witness()
+    try:
+        started = dev.stackroll("reboot", "start", str(path), "--id", "R")
+        assert started.returncode == 0, started.stdout + started.stderr
+        status = dev.until_ended("R")
+    finally:
+        witness.stop()
+    print(dev.stackroll("report", "R").stdout)
+    assert status["state"] == "completed", status["message"]
+    after = boot_ids()
+    assert all(after[host] != boots[host] for host in boots), "a host was not booted anew"
+    tenants.assert_as_before()
+    print(f"looked {witness.seen.looks} times")
+    assert witness.seen.broken == []
+    assert witness.seen.looks > 20
+    assert sql("select host from nova.services where disabled or forced_down") == []
+    print(dev.stackroll("why", "R", tenants.group[0]).stdout)
+
+
+def test_three_hosts_are_rebooted_and_every_guest_is_as_it_was(dev: Dev, tmp_path: Path) -> None:
+    _bring_up(compute=4, guests=5)
+    _reboot(dev, tmp_path, shutoff=1, canary="{healthy_for: 5s}")
+
+
+@pytest.mark.slow
+def test_five_hosts_with_twenty_guests_are_rebooted_and_every_guest_is_as_it_was(dev: Dev, tmp_path: Path) -> None:
+    _bring_up(compute=5, guests=17)
+    _reboot(dev, tmp_path, shutoff=3, max_unavailable="2", canary="{healthy_for: 15s}")
