@@ -121,9 +121,9 @@ async def limits(
         "per_zone": per_zone,
         "total": total,
     }
-    if wrong := [name for name, number in given.items() if number is not None and number < 1]:
-        raise CliError(f"{wrong[0]}: must be at least 1", Exit.BAD_INPUT)
     order = LimitsOrder(by=by, reason=reason, **given)
+    if order.problem:
+        raise CliError(order.problem, Exit.BAD_INPUT)
     async with open_runs() as runs:
         say(await runs.update(run, "limits", order))
 

@@ -33,6 +33,11 @@ class RollbackRequest(Record):
     reason: str = ""
 
 
+_WHO = ("by", "reason")
+# The bounds of ``model.rolling.Limits``.
+_MOST = {"per_source": 50, "per_target": 50, "per_zone": 1000, "total": 5000}
+
+
 class LimitsOrder(Record):
     """``limits``: what may happen at the same time from now on; what is not given stays as it is.
 
@@ -43,11 +48,27 @@ class LimitsOrder(Record):
 
     by: Operator
     reason: str = ""
-    max_unavailable: int | None = Field(default=None, ge=1)
-    per_source: int | None = Field(default=None, ge=1, le=50)
-    per_target: int | None = Field(default=None, ge=1, le=50)
-    per_zone: int | None = Field(default=None, ge=1, le=1000)
-    total: int | None = Field(default=None, ge=1, le=5000)
+    max_unavailable: int | None = None
+    per_source: int | None = None
+    per_target: int | None = None
+    per_zone: int | None = None
+    total: int | None = None
+
+    @property
+    def given(self) -> dict[str, int]:
+        """What is given."""
+        return self.model_dump(exclude=set(_WHO), exclude_none=True)
+
+    @property
+    def problem(self) -> str:
+        """What is wrong with it; empty when nothing is. Not a check of the record, whose failure says nothing."""
+        if not self.given:
+            return f"no limit is given: {', '.join(name for name in type(self).model_fields if name not in _WHO)}"
+        for name, number in self.given.items():
+            most = _MOST.get(name)
+            if number < 1 or (most is not None and number > most):
+                return f"{name} must be at least 1" + (f" and at most {most}" if most else "") + f", is {number}"
+        return ""
 
 
 class Approve(Record):

@@ -126,7 +126,8 @@ def _guests(classified: Iterable[Classified], hosts: Collection[str]) -> Iterabl
 def _schedule(schedule: Schedule | None) -> Iterable[Finding]:
     for lack in schedule.shortfalls if schedule else ():
         where = f" in zone {lack.zone}" if lack.zone else ""
-        missing = f"missing: {lack.missing:g} {lack.unit} of {lack.resource}{where}"
+        what = lack.unit if lack.resource == lack.unit else f"{lack.unit} of {lack.resource}"
+        missing = f"missing: {lack.missing:g} {what}{where}"
         yield _finding("error", lack.host or "room", lack.sentence, missing)
     for skipped in schedule.skipped if schedule else ():
         if skipped.exposed:

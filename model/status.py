@@ -86,6 +86,26 @@ class HostStatus(Record):
     state: StepState
 
 
+class FleetStatus(Record):
+    """How far a rolling reboot is: waves, hosts and guests.
+
+    Attributes:
+        wave: the first that is not over, from 1; ``waves`` when all are.
+        guests: how many are to leave their hosts, each counted as often as it is planned to move; ``guests_left``: of
+            those, on hosts that are not empty yet.
+        exposed: hosts that are left as they are because of guests that stay.
+    """
+
+    waves: int
+    wave: int
+    done: int
+    working: int
+    left: int
+    guests: int = 0
+    guests_left: int = 0
+    exposed: tuple[str, ...] = ()
+
+
 class Waiting(Record):
     """What the run waits for: since when, until when at the latest (None: for ever), and how to go on."""
 
@@ -121,6 +141,7 @@ class UpgradeStatus(Record):
     now: str
     phases: tuple[PhaseStatus, ...] = ()
     hosts: tuple[HostStatus, ...] = ()
+    fleet: FleetStatus | None = None
     running: tuple[StepStatus, ...] = ()
     failed: tuple[StepStatus, ...] = ()
     waiting: tuple[Waiting, ...] = ()
@@ -146,7 +167,7 @@ class Report(Record):
     """The answer of the ``report`` query, and the data of the HTML report.
 
     ``events``: everything that happened, in order; of a fleet, without what ``steps`` says as well. ``left_out`` is how
-    many those are; the ``timeline`` query has them all.
+    many those are; the ``timeline`` query has them all. ``fleet``: a ``model.reboot_report.FleetReport``.
     """
 
     status: UpgradeStatus
@@ -157,3 +178,4 @@ class Report(Record):
     after: JsonObject = {}
     approvals: tuple[Event, ...] = ()
     left_out: int = 0
+    fleet: JsonObject = {}

@@ -7,53 +7,24 @@ import asyncio
 
 from temporalio import activity
 
-from activities import openstack
 from activities.context import Toolbox, errors_mapped, heartbeats
 from activities.errors import StackrollError
+from activities.fleet import read_fleet
 from activities.reboot import read_boot
 from activities.ssh import Hosts
 from model.classify import Classified, classify_all
-from model.components import COMPUTE_UNIT
-from model.fleet import Fleet, FleetGuest, FleetHost, GuestClass
+from model.fleet import Fleet, GuestClass
 from model.inventory import Inventory
 from model.outlook import Outlook, RebootPlanResult, look_out
 from model.placement import Schedule, Skipped, schedule
 from model.reboot import RebootNeed, judge_need
 from model.reboot_preflight import judge_reboot
 from model.reboot_spec import RebootMode, RebootRequest
-from model.work import Capacity, Finding
+from model.work import Finding
 from workflows.names import PLAN_REBOOT
 from workflows.reboot_plan import make_reboot_plan
 
 _HOSTS_AT_ONCE = 32
-
-
-async def read_fleet(inventory: Inventory) -> Fleet:
-    """Read hosts, guests and migrations as nova and placement see them."""
-    rows, guests, moves, known = await asyncio.gather(
-        openstack.service_records(inventory, binary=COMPUTE_UNIT),
-        openstack.guests(inventory),
-        openstack.migrations(inventory),
-        openstack.providers(inventory),
-    )
-    room = await openstack.capacity(inventory, known)
-    hosts = {
-        row.host: FleetHost(
-            name=row.host,
-            zone=inventory.hosts[row.host].zone if row.host in inventory.hosts else "nova",
-            state=row.state,
-            status=row.status,
-            disabled_reason=row.disabled_reason,
-            forced_down=row.forced_down,
-            capacity=room.get(row.host, Capacity(total={}, used={})),
-        )
-        for row in rows
-    }
-    here = tuple(
-        FleetGuest(**guest.model_dump(), vm_state="active" if guest.status == "ACTIVE" else guest.status.lower())
-        for guest in guests
-    )
-    return Fleet(hosts=hosts, guests=here, migrations=tuple(move for move in moves if move.unfinished))
 
 
 class RebootPlanner:

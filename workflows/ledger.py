@@ -1,6 +1,6 @@
 """What has happened in a run, and every view of it. Plain data: it is told the time, and it does nothing by itself."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Literal
 
@@ -8,6 +8,7 @@ from model.base import JsonObject
 from model.plan import Action, Plan, Step
 from model.status import (
     Event,
+    FleetStatus,
     Remaining,
     RunState,
     StepState,
@@ -47,6 +48,7 @@ class Ledger:
         self.durations: dict[str, float] = {}
         self.undecided: set[str] = set()
         self.details: dict[str, JsonObject] = {}
+        self.fleet: Callable[[], FleetStatus | None] = lambda: None
 
     def begin(self, plan: Plan) -> None:
         """Take the plan: every step is pending."""
@@ -121,6 +123,7 @@ class Ledger:
             now=iso(now),
             phases=self._tally.phases,
             hosts=self._tally.hosts,
+            fleet=self.fleet(),
             running=running,
             failed=failed,
             waiting=(*self.waiting.values(), *self._decisions(failed)),

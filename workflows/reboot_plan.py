@@ -4,7 +4,7 @@ Each host is a group of its own: emptied, booted anew, looked at, put back. Betw
 waves that the schedule says must be over, and as many hosts of a zone or an aggregate at a time as it allows.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,29 +14,34 @@ from model.actions import (
     GateParams,
     HookParams,
     RebootHostParams,
+    StartGuestsParams,
     VerifyHostParams,
     WatchHostsParams,
     as_params,
 )
 from model.base import Record
 from model.fleet import Fleet
+from model.outlook import Outlook
 from model.placement.records import Schedule, Wave
 from model.plan import Action, Phase, Plan, Reversibility, Step, Undo, in_order
 from model.reboot_spec import RebootMode, RebootRequest
 from model.rolling import Hook
 from model.spec import Approval
+from model.status import FleetStatus, StepState, StepStatus
 
 CLOUD = "cloud"
 # Seconds; only the forecast reads them.
 _ESTIMATES = {Action.DRAIN_COMPUTE: 20.0, Action.REBOOT_HOST: 60.0, Action.VERIFY_HOST: 25.0, Action.RUN_HOOK: 2.0}
 _R0, _R1, _R2 = Reversibility.R0, Reversibility.R1, Reversibility.R2
+_PASSED = (StepState.DONE, StepState.SKIPPED)
+_AT_IT = (StepState.RUNNING, StepState.FAILED, StepState.UNDOING)
 # What a step may take beside what it waits for.
 _MARGIN = 120.0
 
 
 def make_reboot_plan(request: RebootRequest, fleet: Fleet, schedule: Schedule) -> Plan:
     """Compute the whole reboot as a DAG of steps."""
-    writer = _Writer(request)
+    writer = _Writer(request, schedule)
     gate = writer.gate("plan", request.spec.approvals.plan, ())
     order = _Order(fleet, schedule)
     ends: dict[int, tuple[str, ...]] = {}
@@ -49,7 +54,7 @@ def make_reboot_plan(request: RebootRequest, fleet: Fleet, schedule: Schedule) -
         if wave.canary and not any(later.canary for later in schedule.waves[wave.index + 1 :]):
             canary = (writer.gate("canary", request.spec.approvals.canary, canary),)
             ends[wave.index] = canary
-    writer.finish(schedule)
+    writer.finish()
     release = request.inventory.release
     return Plan(
         cloud=request.inventory.cloud,
@@ -58,6 +63,46 @@ def make_reboot_plan(request: RebootRequest, fleet: Fleet, schedule: Schedule) -
         limits={"hosts": max(1, schedule.slots.total)},
         steps=in_order(writer.steps),
     )
+
+
+def open_hooks(plan: Plan, steps: Mapping[str, StepStatus]) -> tuple[Step, ...]:
+    """Return the hooks of waves that have run, are to be taken back, and whose wave is not over; the last one first."""
+    ends = {_wave_of(step.id): step.id for step in plan.steps if _wave_of(step.id)}
+    over = {wave for wave, id_ in ends.items() if steps[id_].state in _PASSED}
+    hooks = [s for s in plan.steps if s.action is Action.RUN_HOOK and s.undo is not None and _wave_of(s.id)]
+    ran = [step for step in hooks if steps[step.id].state is StepState.DONE]
+    return tuple(step for step in reversed(ran) if _wave_of(step.id) not in over)
+
+
+def fleet_status(plan: Plan, steps: Mapping[str, StepStatus], outlook: Outlook) -> FleetStatus:
+    """Return how far the waves, hosts and guests of a plan are."""
+    ends = {_wave_of(step.id): step.id for step in plan.steps if _wave_of(step.id)}
+    open_ = [wave for wave, id_ in ends.items() if steps[id_].state not in _PASSED]
+    drains = [step for step in plan.steps if step.action is Action.DRAIN_COMPUTE]
+    guests = {step.id: len(step.params.get("targets", {})) for step in drains}
+    done = working = 0
+    for step in drains:
+        members = [steps[member.id].state for member in plan.members(step.group or "")]
+        done += all(state in _PASSED for state in members)
+        working += any(state in _AT_IT for state in members) or (
+            any(state in _PASSED for state in members) and not all(state in _PASSED for state in members)
+        )
+    return FleetStatus(
+        waves=len(ends),
+        wave=min(open_, default=len(ends)),
+        done=done,
+        working=working,
+        left=len(drains) - done - working,
+        guests=sum(guests.values()),
+        guests_left=sum(guests[step.id] for step in drains if steps[step.id].state not in _PASSED),
+        exposed=tuple(one.host for one in outlook.exposed),
+    )
+
+
+def _wave_of(id_: str) -> int:
+    """Return the number of the wave that a step of a wave belongs to; 0 for any other."""
+    parts = id_.split("/")
+    return int(parts[1]) if parts[0] == "wave" else 0
 
 
 class _Order:
@@ -91,6 +136,7 @@ class _Order:
 @dataclass
 class _Writer:
     request: RebootRequest
+    schedule: Schedule
     steps: list[Step] = field(default_factory=list)
     last: dict[str, str] = field(default_factory=dict)
 
@@ -126,9 +172,9 @@ class _Writer:
             end = self._hook(hook, f"wave/{number}/after_wave-{place}", "after_wave", (end,), wave=number)
         return (end,)
 
-    def finish(self, schedule: Schedule) -> None:
+    def finish(self) -> None:
         """Write the last look at everything that was done."""
-        hosts = tuple(host for wave in schedule.waves for host in wave.hosts)
+        hosts = tuple(host for wave in self.schedule.waves for host in wave.hosts)
         if not hosts:
             return
         needed = {need for step in self.steps for need in step.needs}
@@ -150,8 +196,9 @@ class _Writer:
             "drain",
             f"drain {host}",
             Action.DRAIN_COMPUTE,
-            DrainComputeParams(host=host, parallel=spec.limits.per_source, timeout=spec.drain_timeout),
+            self._drain_params(host),
             _R1,
+            undo=Undo(action=Action.START_GUESTS, title=f"start what was stopped on {host}", params={"host": host}),
             timeout=spec.drain_timeout + _MARGIN,
         )
         self._hooks(here, "after_drain", hooks.after_drain)
@@ -162,7 +209,22 @@ class _Writer:
         self._hooks(here, "after_reboot", hooks.after_reboot)
         enable = ComputeParams(host=host)
         self._put(here, "enable", f"enable {host} again", Action.ENABLE_COMPUTE, enable, _R1)
+        # In a scope of its own: a guest that does not start is no reason to take its host out of service again.
+        start = StartGuestsParams(host=host)
+        title = f"start what was stopped on {host}"
+        self._put(here, "start", title, Action.START_GUESTS, start, _R1, scope=None, timeout=1800.0)
         self.last[host] = here.needs[0]
+
+    def _drain_params(self, host: str) -> DrainComputeParams:
+        spec = self.request.spec
+        return DrainComputeParams(
+            host=host,
+            parallel=spec.limits.per_source,
+            timeout=spec.drain_timeout,
+            policy=spec.drain,
+            limits=spec.limits,
+            targets=self.schedule.targets_of(host),
+        )
 
     def _reboot(self, here: "_Here") -> str:
         spec, host = self.request.spec, here.host

@@ -11,15 +11,19 @@ with workflow.unsafe.imports_passed_through():
 
     from model.base import JsonObject
     from model.control import Abort, LimitsOrder
+    from model.inventory import Inventory
     from model.outlook import Outlook, RebootPlanResult, explain_guest, explain_host
     from model.plan import Action, Plan, Step
+    from model.reboot_report import report_fleet
     from model.reboot_spec import RebootRequest
     from model.rolling import Limits
     from model.spec import OnFailure
-    from model.status import RunState, StepState
+    from model.status import FleetStatus, Report, RunState, StepState
     from model.work import Finding
     from workflows import names
+    from workflows.executor import Executor, StepError
     from workflows.ledger import Ledger
+    from workflows.reboot_plan import fleet_status, open_hooks
     from workflows.run import Run
 
 
@@ -33,6 +37,7 @@ class RollingReboot(Run):
         cloud, release = _headline(request)
         super().__init__(Ledger(workflow.info().workflow_id, cloud, release, release, workflow.now()))
         self.ledger.kind = "RollingReboot"
+        self.ledger.fleet = self._fleet
         self._request: RebootRequest | None = None
         self._outlook = Outlook()
         self._limits = Limits()
@@ -54,6 +59,8 @@ class RollingReboot(Run):
         plan = await self._plan(request)
         watch = await self.start_watch(request.inventory, request.spec)
         finished = await self.walk(plan, request.inventory)
+        if not finished:
+            await self._take_back_hooks(plan, request.inventory)
         await self.end_watch(watch)
         self._conclude(plan, finished=finished)
         await self.write_report()
@@ -100,6 +107,16 @@ class RollingReboot(Run):
         """Take a cancellation through Temporal as an order to stop."""
         self.order_end(Abort(by="cancel", reason="cancelled through Temporal", mode="stop"))
 
+    async def _take_back_hooks(self, plan: Plan, inventory: Inventory) -> None:
+        """Take back what was ordered around the waves that are not over; that it fails keeps nothing from its end."""
+        executor = Executor(self.ledger.upgrade, inventory, self.take, tries=self._tries)
+        for step in open_hooks(plan, self.ledger.steps):
+            executor.steps[step.id] = self.ledger.steps[step.id]
+            try:
+                await executor.undo(step)
+            except StepError as error:
+                self.ledger.note(workflow.now(), "warning", step.id, f"it could not be taken back: {error}")
+
     # The end
 
     def _conclude(self, plan: Plan, *, finished: bool) -> None:
@@ -135,7 +152,7 @@ class RollingReboot(Run):
     )
     def limits(self, order: LimitsOrder) -> str:
         """Change limits of hosts and migrations."""
-        changed = order.model_dump(exclude={"by", "reason"}, exclude_none=True)
+        changed = order.given
         if order.max_unavailable is not None and self.machine is not None:
             self.machine.limit("hosts", order.max_unavailable)
         self._limits = self._limits.model_copy(update={k: v for k, v in changed.items() if k in Limits.model_fields})
@@ -152,8 +169,8 @@ class RollingReboot(Run):
             raise _no("the run has no plan yet; set the limits when it waits for an approval")
         if self.ledger.ended:
             raise _no("the run has ended already")
-        if not order.model_dump(exclude={"by", "reason"}, exclude_none=True):
-            raise _no("no limit is given: max_unavailable, per_source, per_target, per_zone or total")
+        if order.problem:
+            raise _no(order.problem)
 
     def steps_of(self, plan: Plan, node: str) -> tuple[Step, ...]:
         """Return the steps that are about to begin, with the limits of now."""
@@ -162,7 +179,20 @@ class RollingReboot(Run):
     def _limited(self, step: Step) -> Step:
         if step.action is not Action.DRAIN_COMPUTE:
             return step
-        return step.model_copy(update={"params": {**step.params, "parallel": self._limits.per_source}})
+        return step.model_copy(update={"params": {**step.params, "limits": self._limits.model_dump()}})
+
+    def _fleet(self) -> FleetStatus | None:
+        """How far the fleet is."""
+        plan = self.ledger.plan
+        return fleet_status(plan, self.ledger.steps, self._outlook) if plan is not None else None
+
+    def make_report(self) -> Report:
+        """Return the report as far as the run has come, with its hosts and guests."""
+        report, plan = super().make_report(), self.ledger.plan
+        if plan is None:
+            return report
+        told = report_fleet(plan, self.ledger.steps, self.ledger.details, self._outlook)
+        return report.model_copy(update={"fleet": told.model_dump(mode="json")})
 
     # What operators ask and order, beside what they may of any run
 
@@ -174,7 +204,15 @@ class RollingReboot(Run):
     @workflow.query(name="why", description="Why a host or a guest is treated as it is. Argument: its name or id.")
     def why(self, subject: str) -> str:
         """Explain one host or guest."""
-        return explain_host(self._outlook, subject) or explain_guest(self._outlook, subject, {}) or ""
+        if text := explain_host(self._outlook, subject):
+            return text
+        named = (one.guest for one in self._outlook.named if subject in (one.guest, one.name))
+        id_ = next(named, subject)
+        drains = (
+            (step for step in self.ledger.plan.steps if step.action is Action.DRAIN_COMPUTE) if self.ledger.plan else ()
+        )
+        moves = {s.target: s.params["targets"][id_] for s in drains if id_ in s.params.get("targets", {})}
+        return explain_guest(self._outlook, subject, moves) or ""
 
 
 def _headline(request: Any) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from model.outlook import RebootPlanResult, look_out
 from model.placement import schedule
 from model.reboot_preflight import judge_reboot
 from model.reboot_spec import RebootRequest
-from model.work import Capacity
+from model.work import Capacity, StepResult, Work
 from tests.workflows.fake_cloud import FakeCloud, Run
 from tests.workflows.fake_cloud import request as upgrade_request
 from workflows.reboot_plan import make_reboot_plan
@@ -72,9 +72,18 @@ class RebootCloud(FakeCloud):
     """Answers the activities of a reboot."""
 
     fleet: Fleet = field(default_factory=fleet)
+    works: list[Work] = field(default_factory=list)
 
     def activities(self) -> list[Callable[..., Any]]:
         return [*super().activities(), self.plan_reboot]
+
+    async def _run(self, work: Work) -> StepResult:
+        self.works.append(work)
+        return await super()._run(work)
+
+    def was_asked(self, name: str) -> bool:
+        """Tell whether a step was begun."""
+        return name in self.calls
 
     @activity.defn(name="plan_reboot")
     async def plan_reboot(self, asked: RebootRequest) -> RebootPlanResult:

@@ -1,0 +1,191 @@
+"""What a rolling reboot did to hosts and guests: counted from the steps and from what its drains have told."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from model.base import JsonObject, Record
+from model.outlook import Outlook
+from model.placement.records import Skipped
+from model.plan import Action, Plan, Step
+from model.status import StepState, StepStatus
+
+MOST_GUESTS = 500
+_PHASES = {
+    Action.DRAIN_COMPUTE: "drain",
+    Action.REBOOT_HOST: "reboot",
+    Action.VERIFY_HOST: "verify",
+    Action.RUN_HOOK: "hooks",
+    Action.START_GUESTS: "guests",
+}
+
+
+class HostLine(Record):
+    """What was done to a host.
+
+    Attributes:
+        seconds: how long each part took.
+        away: seconds from the begin of its first step to the end of its last one; None while it is not over.
+        guests: how many guests left it.
+        kernel: what it runs since.
+    """
+
+    host: str
+    wave: int
+    state: StepState
+    seconds: dict[str, float] = {}
+    away: float | None = None
+    guests: int = 0
+    kernel: str = ""
+
+
+class GuestLine(Record):
+    """What was done to a guest.
+
+    Attributes:
+        how: how it left its hosts, such as ``live``.
+        path: the hosts that it was on.
+        moves: how often it was moved.
+        seconds: how long that took, each time.
+        paused: the longest time that it stood still, in seconds, where it is known.
+        failed: attempts that failed.
+        restarts: how often it was stopped and started.
+    """
+
+    guest: str
+    name: str = ""
+    how: tuple[str, ...] = ()
+    path: tuple[str, ...] = ()
+    moves: int = 0
+    seconds: tuple[float, ...] = ()
+    paused: float | None = None
+    failed: int = 0
+    restarts: int = 0
+
+
+class FleetReport(Record):
+    """Hosts and guests.
+
+    Attributes:
+        guests: those with most to tell first; of many, ``left_out`` are only counted.
+        movers: guests that were moved; ``moves``: how often in all; ``most``: one of them at the most.
+        predicted: the moves that the plan foresaw; ``bound``: no order does with fewer.
+        hows: how often in which way.
+        skipped: hosts that were not done, and why; those that are exposed among them.
+    """
+
+    hosts: tuple[HostLine, ...] = ()
+    guests: tuple[GuestLine, ...] = ()
+    left_out: int = 0
+    movers: int = 0
+    moves: int = 0
+    most: int = 0
+    failed: int = 0
+    predicted: int = 0
+    bound: int = 0
+    hows: dict[str, int] = {}
+    skipped: tuple[Skipped, ...] = ()
+
+
+def report_fleet(
+    plan: Plan, steps: Mapping[str, StepStatus], details: Mapping[str, JsonObject], outlook: Outlook
+) -> FleetReport:
+    """Count what became of hosts and guests."""
+    told = [details[step.id] for step in plan.steps if step.id in details and step.action is Action.DRAIN_COMPUTE]
+    guests = _guests(row for one in told for row in one.get("guests") or one.get("moved") or ())
+    ordered = sorted(guests, key=lambda line: (-line.failed, -line.moves, -line.restarts, line.name, line.guest))
+    hows: dict[str, int] = {}
+    for line in guests:
+        for how in line.how:
+            hows[how] = hows.get(how, 0) + 1
+    return FleetReport(
+        hosts=tuple(_host(plan, group, steps, details) for group in plan.groups if group.startswith("host/")),
+        guests=tuple(ordered[:MOST_GUESTS]),
+        left_out=max(0, len(ordered) - MOST_GUESTS),
+        movers=sum(line.moves > 0 for line in guests),
+        moves=sum(line.moves for line in guests),
+        most=max((line.moves for line in guests), default=0),
+        failed=sum(line.failed for line in guests),
+        predicted=outlook.cost.moves if outlook.cost else 0,
+        bound=outlook.bound,
+        hows=hows,
+        skipped=outlook.skipped,
+    )
+
+
+def _host(plan: Plan, group: str, steps: Mapping[str, StepStatus], details: Mapping[str, JsonObject]) -> HostLine:
+    host, members = group.removeprefix("host/"), plan.members(group)
+    seconds: dict[str, float] = {}
+    for step in members:
+        if (took := _took(steps[step.id])) is not None and step.action in _PHASES:
+            name = _PHASES[step.action]
+            seconds[name] = round(seconds.get(name, 0.0) + took, 1)
+    states = {steps[step.id].state for step in members}
+    over = states <= {StepState.DONE, StepState.SKIPPED, StepState.UNDONE}
+    begun = min((status for step in members if (status := steps[step.id].started)), default=None)
+    ended = max((status for step in members if (status := steps[step.id].ended)), default=None)
+    state = StepState.DONE if states == {StepState.DONE} else _worst(states)
+    return HostLine(
+        host=host,
+        wave=_wave(plan, host),
+        state=state,
+        seconds=seconds,
+        away=_between(begun, ended) if over and begun and ended else None,
+        guests=sum(_left(details.get(step.id, {})) for step in members),
+        kernel=next((str(details[s.id].get("kernel") or "") for s in _of(members, Action.REBOOT_HOST, details)), ""),
+    )
+
+
+def _of(members: Iterable[Step], action: Action, details: Mapping[str, JsonObject]) -> list[Step]:
+    return [step for step in members if step.action is action and step.id in details]
+
+
+def _left(told: JsonObject) -> int:
+    rows = told.get("guests") or told.get("moved") or ()
+    return sum(row.get("to") != row.get("from") or "from" not in row for row in rows)
+
+
+def _wave(plan: Plan, host: str) -> int:
+    waves = (step for step in plan.steps if step.action is Action.WATCH_HOSTS and step.id.startswith("wave/"))
+    return next((int(step.id.split("/")[1]) for step in waves if host in step.params["hosts"]), 0)
+
+
+def _worst(states: set[StepState]) -> StepState:
+    order = (StepState.FAILED, StepState.UNDOING, StepState.RUNNING, StepState.UNDONE, StepState.SKIPPED)
+    return next((state for state in order if state in states), StepState.PENDING)
+
+
+def _guests(rows: Iterable[JsonObject]) -> list[GuestLine]:
+    found: dict[str, GuestLine] = {}
+    for row in rows:
+        id_ = str(row["guest"])
+        line = found.get(id_) or GuestLine(guest=id_)
+        found[id_] = _with(line, row)
+    return list(found.values())
+
+
+def _with(line: GuestLine, row: JsonObject) -> GuestLine:
+    how, source, target = str(row.get("how", "live")), row.get("from"), row.get("to")
+    moved = how != "stop"
+    path = (*line.path, *((source,) if source and line.path[-1:] != (source,) else ()), *((target,) if moved else ()))
+    failed = row.get("failed") or {}
+    pause, seconds = row.get("paused"), row.get("seconds")
+    return line.model_copy(
+        update={
+            "name": row.get("name") or line.name,
+            "how": (*line.how, how),
+            "path": tuple(str(name) for name in path if name),
+            "moves": line.moves + moved,
+            "seconds": (*line.seconds, float(seconds)) if seconds is not None else line.seconds,
+            "paused": max(line.paused or 0.0, float(pause)) if pause is not None else line.paused,
+            "failed": line.failed + (sum(failed.values()) if isinstance(failed, dict) else int(failed)),
+            "restarts": line.restarts + (not moved),
+        }
+    )
+
+
+def _took(status: StepStatus) -> float | None:
+    return _between(status.started, status.ended) if status.started and status.ended else None
+
+
+def _between(begun: str, ended: str) -> float:
+    return round((datetime.fromisoformat(ended) - datetime.fromisoformat(begun)).total_seconds(), 1)
