@@ -3,8 +3,9 @@
 import os
 import shlex
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Annotated
 
 import typer
@@ -12,8 +13,10 @@ from rich.console import Console
 
 from deploy.lab import record as records
 from deploy.lab import states, status
+from deploy.lab.api import Api
 from deploy.lab.cloud import Lab
 from deploy.lab.command import exclusive, ssh_args
+from deploy.lab.console import Recorder
 from deploy.lab.errors import LabError
 from deploy.lab.progress import Progress
 from deploy.lab.settings import LabSpec, Paths
@@ -47,11 +50,14 @@ def up(
     control: Annotated[int, typer.Option(help="Number of control hosts.")] = 2,
     compute: Annotated[int, typer.Option(help="Number of compute hosts.")] = 3,
     guests: Annotated[int, typer.Option(help="Number of guests to boot.")] = 4,
+    hypervisor: Annotated[
+        str, typer.Option(help="What runs the guests: fake, nova's own stand-in; or qemu, which really runs them.")
+    ] = "fake",
 ) -> None:
     """Make the lab, or what is missing of it; a shape that was made before is restored in a minute."""
     with _errors_shown(), exclusive():
         lab, paths, progress = _lab()
-        lab.up(LabSpec(release, control, compute, guests))
+        lab.up(LabSpec(release, control, compute, guests, hypervisor))
         progress.note(f"[bold]the lab is up[/bold]; its files are in {paths.state}")
 
 
@@ -74,6 +80,27 @@ def show_status() -> None:
         for renderable in status.tables(report):
             _console.print(renderable)
         if not report.well:
+            raise typer.Exit(1)
+
+
+@app.command("watch-guests")
+def watch_guests(
+    seconds: Annotated[float | None, typer.Option(help="How long; until Ctrl-C if not given.")] = None,
+    longest_gap: Annotated[float, typer.Option(help="Seconds of silence that are allowed.")] = 3.0,
+) -> None:
+    """Listen to the consoles of real guests, then say of each whether it went on counting. Exit status 1 if not."""
+    with _errors_shown():
+        paths = Paths.from_environment()
+        record = records.require(paths)
+        if record.spec.hypervisor != "qemu":
+            raise LabError("this lab has no real guests; next: stackroll lab down, then up --hypervisor qemu")
+        with suppress(KeyboardInterrupt), Recorder(paths.state / "hosts") as recorder:
+            _console.print("listening; Ctrl-C ends it" if seconds is None else f"listening for {seconds:g} s")
+            threading.Event().wait(seconds)
+        names = {server["id"]: server["name"] for server in Api(record.secrets.admin).servers()}
+        accounts = recorder.accounts()
+        _console.print(status.counting_table(accounts, names, longest_gap))
+        if any(account.trouble(longest_gap=longest_gap) for account in accounts):
             raise typer.Exit(1)
 
 

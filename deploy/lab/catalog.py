@@ -1,10 +1,12 @@
 """First contents of a new cloud: service users and endpoints, flavor, image, an ordinary user, guests."""
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import openstack
 
+from deploy.lab import guest_image
 from deploy.lab.api import Api
 from deploy.lab.command import wait
 from deploy.lab.settings import REGION, VIP, LabSpec, Secrets
@@ -18,6 +20,7 @@ _SERVICES = {
 }
 FLAVOR = "m1.tiny"
 IMAGE = "cirros-like"
+REAL_IMAGE = "counter"
 _IMAGE_SIZE = 8192
 _PROVIDERS = "/resource_providers"
 _HYPERVISORS = "/v2.1/os-hypervisors"
@@ -97,6 +100,45 @@ def create_flavor_and_image(secrets: Secrets) -> tuple[str, str]:
             validate_checksum=False,
         )
     return str(flavor.id), str(image.id)
+
+
+def create_real_flavor_and_image(secrets: Secrets, files: Path) -> tuple[str, str]:
+    """Make the flavor and the image of guests that QEMU runs, and return their ids.
+
+    Args:
+        secrets: The lab's passwords.
+        files: Directory with what `guest_image.write` has written.
+    """
+    cloud = connect(secrets)
+    flavor = cloud.compute.find_flavor(FLAVOR) or cloud.compute.create_flavor(
+        name=FLAVOR, ram=guest_image.MEMORY_MB, vcpus=1, disk=1
+    )
+    # Nova gives them to QEMU with the disk; hidden, because nobody can boot from them.
+    kernel = _image(cloud, "counter-kernel", "aki", files / guest_image.KERNEL, os_hidden=True)
+    ramdisk = _image(cloud, "counter-ramdisk", "ari", files / guest_image.RAMDISK, os_hidden=True)
+    properties = {"kernel_id": kernel, "ramdisk_id": ramdisk, "os_command_line": guest_image.COMMAND_LINE}
+    disk = _image(cloud, REAL_IMAGE, "raw", files / guest_image.DISK, **properties)
+    return str(flavor.id), disk
+
+
+def _image(cloud: Any, name: str, kind: str, file: Path, **properties: object) -> str:
+    """Upload an image unless it is there, and return its id."""
+    hidden = bool(properties.get("os_hidden"))
+    there = [image for image in cloud.image.images(name=name, os_hidden=hidden) if image.status == "active"]
+    image = (
+        there[0]
+        if there
+        else cloud.image.create_image(
+            name=name,
+            disk_format=kind,
+            container_format="bare" if kind == "raw" else kind,
+            visibility="public",
+            data=file.read_bytes(),
+            validate_checksum=False,
+            **properties,
+        )
+    )
+    return str(image.id)
 
 
 def wait_computes(spec: LabSpec, secrets: Secrets, map_hosts: Callable[[], object], timeout: float = 120) -> None:

@@ -3,7 +3,19 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from deploy.lab import catalog, health, machines, outputs, overlay, packages, prerequisites, provision, schema, states
+from deploy.lab import (
+    catalog,
+    guests,
+    health,
+    machines,
+    outputs,
+    overlay,
+    packages,
+    prerequisites,
+    provision,
+    schema,
+    states,
+)
 from deploy.lab import record as records
 from deploy.lab.command import in_parallel
 from deploy.lab.errors import SpecError
@@ -100,13 +112,13 @@ class Lab:
         images = Images(paths, spec.release)
         current.chains = {host.name: images.chain(host) for host in spec.hosts} if not current.done else current.chains
         self._stage(current, "base image, package cache", lambda: self._base(images, spec))
-        self._stage(current, "layers: infrastructure, OpenStack", lambda: self._layers(images))
+        self._stage(current, "layers: infrastructure, OpenStack", lambda: self._layers(images, spec))
         self._stage(current, "host files", lambda: self._provision(current))
         self._boot(current)
         self._stage(current, "databases", lambda: schema.create_databases(paths, spec, secrets))
         self._stage(current, "schemas, identities", lambda: self._schemas(spec, secrets))
         self._stage(current, "services", lambda: self._services(spec, secrets))
-        self._stage(current, "flavor, image, guests", lambda: self._contents(spec, secrets))
+        self._stage(current, "flavor, image, guests", lambda: self._contents(spec, secrets, images))
         current.done.append("complete")
         current.save(paths)
 
@@ -120,8 +132,15 @@ class Lab:
 
         _both(images.build_base, warm)
 
-    def _layers(self, images: Images) -> None:
-        _both(images.build_infra, images.build_release)
+    def _layers(self, images: Images, spec: LabSpec) -> None:
+        def from_debian() -> None:
+            # One after the other: apt locks the cache of packages that they share.
+            images.build_infra()
+            if spec.hypervisor == "qemu":
+                images.build_libvirt()
+                images.build_guest()
+
+        _both(from_debian, images.build_release)
 
     def _provision(self, current: Record) -> None:
         provision.make_keys(self._paths, current.spec)
@@ -159,9 +178,12 @@ class Lab:
         schema.start(self._paths, spec.computes, COMPUTE_UNITS)
         health.wait_apis(spec, secrets)
 
-    def _contents(self, spec: LabSpec, secrets: Secrets) -> None:
+    def _contents(self, spec: LabSpec, secrets: Secrets, images: Images) -> None:
         health.wait_balancer(self._paths, spec)
-        flavor, image = catalog.create_flavor_and_image(secrets)
+        if spec.hypervisor == "qemu":
+            flavor, image = catalog.create_real_flavor_and_image(secrets, images.guest)
+        else:
+            flavor, image = catalog.create_flavor_and_image(secrets)
         catalog.wait_computes(spec, secrets, lambda: schema.map_hosts(self._paths, spec.controls[0]))
         catalog.boot_guests(spec, secrets, flavor, image)
 
@@ -173,6 +195,8 @@ class Lab:
             health.wait_balancer(self._paths, spec)
         with self._progress.stage("nova's services are up, guests are settled"):
             health.wait_nova(spec, secrets, booted)
+            if spec.hypervisor == "qemu":
+                guests.start(spec, secrets, current.running)
             health.wait_guests(secrets)
 
 

@@ -3,7 +3,10 @@
 ::
 
     base ─┬─ infra                      database, messaging, memcached, load balancer from Debian's packages
-          └─ nova RELEASE ── control    the virtual environments of a release, byte code included
+          ├─ nova RELEASE ── control    the virtual environments of a release, byte code included
+          └─ libvirt                    below nova RELEASE on compute hosts that run QEMU guests
+
+Beside them lies the guest image of a lab with QEMU, which is no layer but is built and kept in the same way.
 """
 
 import contextlib
@@ -11,7 +14,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from deploy.lab import overlay, packages, templates
+from deploy.lab import guest_image, libvirt, overlay, packages, templates
 from deploy.lab.command import run
 from deploy.lab.errors import LabError
 from deploy.lab.prerequisites import no_autostart
@@ -78,6 +81,9 @@ class Images:
         base = digest(SUITE, _BASE, _PREPARE_BASE, packages.host_uv_config(), packages.uv_binary().stat().st_size)
         self.base = paths.layers / f"base-{base}"
         self.infra = paths.layers / f"infra-{digest(base, _INFRA)}"
+        self.libvirt = paths.layers / f"libvirt-{digest(base, libvirt.PACKAGES, libvirt.PREPARE)}"
+        guest = (guest_image.DOWNLOAD, guest_image.init_script(), guest_image.disk())
+        self.guest = paths.layers / f"guest-{digest(base, *guest)}"
         self.nova = self._release_layer("nova", base, ("nova",))
         self.control = self._release_layer("control", self.nova.name, self._control_services)
 
@@ -98,12 +104,14 @@ class Images:
 
     def chain(self, host: Host) -> list[Path]:
         """Return the layers below a new host, topmost first."""
-        above = {"infra": [self.infra], "control": [self.control, self.nova], "compute": [self.nova]}
-        return [*above[host.kind], self.base]
+        above = {"infra": [self.infra], "control": [self.control, self.nova], "compute": [self.nova]}[host.kind]
+        # Both stand on the base alone and have no file in common, so libvirt is built once for all releases.
+        more = [self.libvirt] if host.hypervisor == "qemu" else []
+        return [*above, *more, self.base]
 
     def drop_outdated(self, needed: set[Path]) -> None:
         """Delete layers that these replace, unless a lab or a saved state stands on them."""
-        for layer in (self.base, self.infra, self.nova, self.control):
+        for layer in (self.base, self.infra, self.libvirt, self.guest, self.nova, self.control):
             kind = layer.name.rpartition("-")[0]
             for other in self._paths.layers.glob(f"{kind}-*"):
                 if other.name.rpartition("-")[0] == kind and other != layer and other not in needed:
@@ -115,7 +123,16 @@ class Images:
 
     def build_infra(self) -> bool:
         """Install the infrastructure packages into a layer; tell whether that was necessary."""
-        return self._build(self.infra, lambda work: self._layer(work, [self.base], self._install_infra))
+        return self._build(self.infra, lambda work: self._layer(work, [self.base], self._apt(_INFRA)))
+
+    def build_libvirt(self) -> bool:
+        """Install QEMU and libvirt into a layer; tell whether that was necessary."""
+        fill = self._apt(libvirt.PACKAGES, libvirt.PREPARE)
+        return self._build(self.libvirt, lambda work: self._layer(work, [self.base], fill))
+
+    def build_guest(self) -> bool:
+        """Make the guest's kernel, initramfs and disk; tell whether that was necessary."""
+        return self._build(self.guest, self._guest)
 
     def build_release(self) -> bool:
         """Install the virtual environments of the release into layers; tell whether that was necessary."""
@@ -162,17 +179,29 @@ class Images:
             fill(root)
         return work / "upper"
 
-    def _install_infra(self, root: Path) -> None:
+    def _guest(self, work: Path) -> Path:
+        with overlay.scratch(work, [self.base]) as root:
+            self._with_apt(root, guest_image.DOWNLOAD)
+            guest_image.write(root / "guest" / "root", work / "image")
+        return work / "image"
+
+    def _apt(self, names: str, then: str = "") -> Callable[[Path], None]:
+        """Return what installs Debian packages into a root, and then runs a script there."""
+        script = (
+            "export DEBIAN_FRONTEND=noninteractive\napt-get update -qq\n"
+            f"apt-get install -y -qq --no-install-recommends {names}\nrm -rf /var/lib/apt/lists/*"
+        )
+        return lambda root: self._with_apt(root, f"{script}\n{then}" if then else script)
+
+    def _with_apt(self, root: Path, script: str) -> None:
+        """Run a script in a root whose apt reaches the mirror of this machine."""
         settings = root / "etc/apt/apt.conf.d/99-build"
         settings.write_text(acquire_settings(run(["apt-config", "dump"]).stdout))
         debs = self._paths.cache / "debs"
+        debs.mkdir(parents=True, exist_ok=True)
         binds = {"/etc/resolv.conf": "/etc/resolv.conf", "/etc/hosts": "/etc/hosts", "/etc/ssl/certs": "/etc/ssl/certs"}
         for name in ("etc/resolv.conf", "etc/hosts"):
             (root / name).touch()
-        script = (
-            "export DEBIAN_FRONTEND=noninteractive\napt-get update -qq\n"
-            f"apt-get install -y -qq --no-install-recommends {_INFRA}\nrm -rf /var/lib/apt/lists/*"
-        )
         with no_autostart(root):
             in_root(root, script, binds | {str(debs): "/var/cache/apt/archives"}, remedy=_INFRA_HINT)
         settings.unlink()

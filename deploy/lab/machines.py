@@ -6,13 +6,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from deploy.lab import cgroups, launcher, network, overlay
+from deploy.lab import cgroups, launcher, libvirt, network, overlay
 from deploy.lab.command import in_parallel, ssh, wait
 from deploy.lab.settings import Host, Paths
 
 
 def bind_options(paths: Paths, host: Host) -> list[str]:
-    """Return the nspawn options that give a host its mounts from this machine."""
+    """Return the nspawn options that give a host its mounts from this machine, and what its hypervisor needs."""
     if host.kind == "infra":
         return []
     binds = [f"--bind-ro={paths.repository}:/srv/openstack", f"--bind={paths.uv_cache}:/var/cache/uv"]
@@ -21,6 +21,8 @@ def bind_options(paths: Paths, host: Host) -> list[str]:
             f"--bind={paths.shared / 'keys'}:/etc/keystone/keys",
             f"--bind={paths.shared / 'images'}:/var/lib/glance",
         ]
+    if host.hypervisor == "qemu":
+        binds += libvirt.NSPAWN_OPTIONS
     return binds
 
 

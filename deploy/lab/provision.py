@@ -5,9 +5,11 @@ from pathlib import Path
 
 from deploy.lab import overlay, templates
 from deploy.lab.command import run
-from deploy.lab.settings import OPENSTACK_UID, Host, LabSpec, Paths, Secrets
+from deploy.lab.settings import NETWORK, OPENSTACK_UID, Host, LabSpec, Paths, Secrets
 
 _SECRET_MODE = 0o640
+# Root's key on compute hosts with real guests: libvirt there calls libvirt on the target of a live migration.
+_MIGRATION_KEY = "migration"
 
 
 def make_keys(paths: Paths, spec: LabSpec) -> None:
@@ -20,6 +22,8 @@ def make_keys(paths: Paths, spec: LabSpec) -> None:
     for host in spec.hosts:
         if not (keys / host.name).exists():
             _keygen(keys / host.name, f"root@{host.name}")
+    if spec.hypervisor == "qemu" and not (keys / _MIGRATION_KEY).exists():
+        _keygen(keys / _MIGRATION_KEY, "live migration")
     lines = [f"{host.name},{host.address} {_public(keys / host.name)}" for host in spec.hosts]
     paths.known_hosts.write_text("\n".join(lines) + "\n")
 
@@ -84,3 +88,16 @@ def _identify(paths: Paths, host: Host, root: Path) -> None:
     authorized = root / "root/.ssh/authorized_keys"
     authorized.write_text(paths.key.with_name(f"{paths.key.name}.pub").read_text())
     authorized.chmod(0o600)
+    if host.hypervisor == "qemu":
+        _let_migrate(paths, root, authorized)
+
+
+def _let_migrate(paths: Paths, root: Path, authorized: Path) -> None:
+    """Let root on this compute host log in on the others, whose keys it knows."""
+    key = paths.state / "host-keys" / _MIGRATION_KEY
+    own = root / "root/.ssh/id_ed25519"
+    own.touch(mode=0o600)
+    own.write_text(key.read_text())
+    with authorized.open("a") as lines:
+        lines.write(f'from="{NETWORK}.0/24" {_public(key)}\n')
+    (root / "etc/ssh/ssh_known_hosts").write_text(paths.known_hosts.read_text())

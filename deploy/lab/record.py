@@ -18,6 +18,7 @@ class Record:
         chains: Layers below each host, topmost first.
         done: Stages that are behind it.
         origin: Name of the saved state it was restored from, if any.
+        running: Ids of the real guests that ran when that state was saved: a restore is a power failure to them.
     """
 
     spec: LabSpec
@@ -25,6 +26,7 @@ class Record:
     chains: dict[str, list[Path]]
     done: list[str] = field(default_factory=list)
     origin: str = ""
+    running: list[str] = field(default_factory=list)
 
     @property
     def complete(self) -> bool:
@@ -47,6 +49,7 @@ class Record:
             {name: [Path(path) for path in chain] for name, chain in plain["chains"].items()},
             list(plain["done"]),
             plain["origin"],
+            list(plain.get("running", [])),
         )
 
     def save(self, paths: Paths) -> None:

@@ -10,6 +10,10 @@ from deploy.lab.errors import SpecError
 
 RELEASES = ("2025.1", "2025.2", "2026.1", "2026.2")
 SERVICES = ("keystone", "placement", "glance", "nova")
+# What runs the guests: nova's fake driver with a memory, or QEMU without hardware virtualisation under libvirt.
+HYPERVISORS = ("fake", "qemu")
+# The releases whose nova has been seen to run QEMU guests in the lab.
+QEMU_RELEASES = ("2026.1", "2026.2")
 BRIDGE = "srlab0"
 NETWORK = "10.97.0"
 GATEWAY = f"{NETWORK}.1"
@@ -28,11 +32,12 @@ _HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Host:
-    """One machine of the lab."""
+    """One machine of the lab; the hypervisor is that of a compute host, one of HYPERVISORS."""
 
     name: str
     address: str
     roles: tuple[str, ...]
+    hypervisor: str = ""
 
     @property
     def kind(self) -> str:
@@ -58,6 +63,7 @@ class LabSpec:
     control: int = 2
     compute: int = 3
     guests: int = 4
+    hypervisor: str = "fake"
 
     def __post_init__(self) -> None:
         if self.release not in RELEASES:
@@ -67,6 +73,10 @@ class LabSpec:
                 raise SpecError(f"--{what} {count} is outside 1 to {most}")
         if self.guests < 0:
             raise SpecError(f"--guests {self.guests} is negative")
+        if self.hypervisor not in HYPERVISORS:
+            raise SpecError(f"--hypervisor {self.hypervisor} is not known; there are {', '.join(HYPERVISORS)}")
+        if self.hypervisor == "qemu" and self.release not in QEMU_RELEASES:
+            raise SpecError(f"--hypervisor qemu runs with {' and '.join(QEMU_RELEASES)}, not with {self.release}")
 
     @property
     def infra(self) -> Host:
@@ -81,7 +91,9 @@ class LabSpec:
     @property
     def computes(self) -> tuple[Host, ...]:
         """The compute hosts, cmp1 first."""
-        return tuple(Host(f"cmp{n}", f"{NETWORK}.{20 + n}", ("compute",)) for n in range(1, self.compute + 1))
+        return tuple(
+            Host(f"cmp{n}", f"{NETWORK}.{20 + n}", ("compute",), self.hypervisor) for n in range(1, self.compute + 1)
+        )
 
     @property
     def hosts(self) -> tuple[Host, ...]:
@@ -107,7 +119,8 @@ class LabSpec:
 
     def describe(self) -> str:
         """Say it in one line."""
-        return f"{self.release}, {self.control} control, {self.compute} compute, {self.guests} guests"
+        kind = "" if self.hypervisor == "fake" else f" in {self.hypervisor}"
+        return f"{self.release}, {self.control} control, {self.compute} compute, {self.guests} guests{kind}"
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from deploy.lab import cgroups, machines, overlay, record
+from deploy.lab import cgroups, guests, machines, overlay, record
 from deploy.lab.command import in_parallel, ssh_args
 from deploy.lab.errors import LabError, SpecError
 from deploy.lab.record import Record
@@ -111,20 +111,21 @@ def save(paths: Paths, name: str) -> float:
         began = time.monotonic()
         in_parallel(lambda host: overlay.copy(paths.host(host.name) / "upper", partial / "layers" / host.name), hosts)
         overlay.copy(paths.shared, partial / "shared")
+        running = sorted(guests.running(current.spec))
         still = time.monotonic() - began
-    _finish(paths, current, name, partial, target)
+    _finish(paths, current, name, partial, target, running)
     collect(paths)
     return still
 
 
-def _finish(paths: Paths, current: Record, name: str, partial: Path, target: Path) -> None:
+def _finish(paths: Paths, current: Record, name: str, partial: Path, target: Path, running: list[str]) -> None:
     """Write what goes with the layers, and make the saved state visible."""
     (partial / "files").mkdir()
     for file in _FILES:
         if (paths.state / file).exists():
             overlay.copy(paths.state / file, partial / "files")
     chains = {host: [target / "layers" / host, *chain] for host, chain in current.chains.items()}
-    kept = Record(current.spec, current.secrets, chains, current.done, name)
+    kept = Record(current.spec, current.secrets, chains, current.done, name, running)
     (partial / "lab.json").touch(mode=0o600)
     (partial / "lab.json").write_text(kept.dump())
     manifest = {"name": name, "spec": asdict(current.spec), "saved": time.time()}

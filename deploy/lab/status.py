@@ -8,10 +8,12 @@ from rich import box
 from rich.console import RenderableType
 from rich.table import Table
 
+from deploy.lab import guests as real
 from deploy.lab import machines
 from deploy.lab import record as records
 from deploy.lab.api import Api, balancer, parse_stat
 from deploy.lab.command import in_parallel, ssh
+from deploy.lab.counting import Account
 from deploy.lab.errors import LabError
 from deploy.lab.packages import release_of
 from deploy.lab.record import Record
@@ -47,20 +49,40 @@ class HostStatus:
 
 @dataclass
 class Report:
-    """The whole lab."""
+    """The whole lab.
+
+    Attributes:
+        record: What it should be.
+        hosts: How each host is.
+        guests: What nova says of the guests.
+        servers: The load balancer's servers and their states.
+        problem: Why something could not be asked.
+        processes: Where each server has a QEMU process, by its id; None in a lab without real guests.
+    """
 
     record: Record
     hosts: list[HostStatus]
     guests: list[dict[str, Any]]
     servers: dict[tuple[str, str], str]
     problem: str = ""
+    processes: dict[str, list[str]] | None = None
 
     @property
     def well(self) -> bool:
         """Whether every host answers, every unit is active, every API is in service, every guest as it should be."""
         hosts = all(not host.ssh and all(unit.state == "active" for unit in host.units.values()) for host in self.hosts)
         servers = all(state == "UP" for state in self.servers.values())
-        return hosts and servers and not self.problem and all(guest["status"] != "ERROR" for guest in self.guests)
+        return hosts and servers and not self.problem and all(self._guest_well(guest) for guest in self.guests)
+
+    def _guest_well(self, guest: dict[str, Any]) -> bool:
+        ended = self.processes is not None and guest["status"] == "ACTIVE" and guest["id"] not in self.processes
+        return guest["status"] != "ERROR" and not ended
+
+    def runs(self, guest: dict[str, Any]) -> str:
+        """Say whether and where a guest runs: by its process where it has one, else by what nova says."""
+        if self.processes is None:
+            return "yes" if guest["OS-EXT-STS:power_state"] == 1 else "no"
+        return f"on {', '.join(self.processes[guest['id']])}" if guest["id"] in self.processes else "no"
 
 
 def unit_script(units: tuple[str, ...]) -> str:
@@ -103,6 +125,8 @@ def gather(paths: Paths) -> Report:
     current = records.require(paths)
     hosts = in_parallel(lambda host: _host(paths, host), current.spec.hosts)
     report = Report(current, hosts, [], {})
+    if current.spec.hypervisor == "qemu":
+        report.processes = real.running(current.spec)
     try:
         report.servers = parse_stat(balancer(paths, current.spec, "show stat"))
         report.guests = Api(current.secrets.admin).servers()
@@ -145,6 +169,25 @@ def _guest_table(report: Report) -> Table:
     for column in ("name", "host", "status", "running"):
         table.add_column(column)
     for guest in sorted(report.guests, key=lambda item: str(item["name"])):
-        running = "yes" if guest["OS-EXT-STS:power_state"] == 1 else "no"
-        table.add_row(guest["name"], str(guest["OS-EXT-SRV-ATTR:host"]), guest["status"], running)
+        table.add_row(guest["name"], str(guest["OS-EXT-SRV-ATTR:host"]), guest["status"], report.runs(guest))
+    return table
+
+
+def counting_table(accounts: list[Account], names: dict[str, str], longest_gap: float) -> Table:
+    """Return what `stackroll lab watch-guests` prints.
+
+    Args:
+        accounts: What the consoles said.
+        names: The guests' names by id.
+        longest_gap: Seconds of silence that are allowed.
+    """
+    table = Table(title="guests", title_justify="left", box=box.SIMPLE_HEAD)
+    for column in ("name", "ran on", "started again", "longest silence", "disk", "verdict"):
+        table.add_column(column)
+    for account in accounts:
+        trouble = account.trouble(longest_gap=longest_gap)
+        verdict = f"[red]{'; '.join(trouble)}[/red]" if trouble else "[green]counted without a hole[/green]"
+        name, gap = names.get(account.server, account.server), f"{account.longest_gap:.2f} s"
+        disk = "same" if account.disk_intact else ", ".join(account.marks) or "not read"
+        table.add_row(name, " → ".join(account.hosts), str(account.restarts), gap, disk, verdict)
     return table

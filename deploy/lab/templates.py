@@ -5,6 +5,7 @@ from pathlib import Path
 
 import jinja2
 
+from deploy.lab import libvirt
 from deploy.lab.settings import CONTROL_UNITS, GATEWAY, REGION, VIP, Host, LabSpec, Secrets
 
 _HERE = Path(__file__).parent
@@ -67,11 +68,11 @@ def release_files(release: str, service: str) -> dict[str, str]:
     return files
 
 
-def unit_file(unit: str) -> str:
-    """Return the systemd unit of an OpenStack service."""
+def unit_file(unit: str, hypervisor: str = "") -> str:
+    """Return the systemd unit of an OpenStack service; on a compute host it depends on the hypervisor."""
     if unit in PORTS:
         return render("api.service.j2", unit=unit, service=service_of(unit))
-    return render("agent.service.j2", unit=unit)
+    return render("agent.service.j2", unit=unit, python_path=libvirt.PYTHON_PATH if hypervisor == "qemu" else "")
 
 
 def host_files(spec: LabSpec, host: Host, secrets: Secrets) -> dict[str, str]:
@@ -83,14 +84,14 @@ def host_files(spec: LabSpec, host: Host, secrets: Secrets) -> dict[str, str]:
     values = {"spec": spec, "host": host, "secrets": secrets, "ports": PORTS, "health": HEALTH}
     if host.kind == "infra":
         return files | _infra_files(values)
-    files |= {f"/etc/systemd/system/{unit}.service": unit_file(unit) for unit in host.units}
+    files |= {f"/etc/systemd/system/{unit}.service": unit_file(unit, host.hypervisor) for unit in host.units}
     needed = "keystone" if host.kind == "control" else "nova-api"
     url = f"http://{VIP}:{PORTS[needed]}{HEALTH[needed]}"
     files["/etc/systemd/system/lab-wait.service"] = render("lab-wait.service.j2", url=url)
     names = ("keystone", "placement", "glance-api") if host.kind == "control" else ()
     for name in names:
         files[f"/etc/{name.removesuffix('-api')}/{name}.conf"] = render(f"{name}.conf.j2", **values)
-    files["/etc/nova/nova.conf"] = render("nova.conf.j2", **values)
+    files["/etc/nova/nova.conf"] = render("nova.conf.j2", instances=libvirt.INSTANCES, **values)
     return files
 
 

@@ -1,5 +1,6 @@
 """What is read from commands, files and sockets."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -58,9 +59,42 @@ def test_the_chain_of_a_new_host_ends_with_the_base(monkeypatch: pytest.MonkeyPa
     assert made.chain(spec.host("ctl1")) == [made.control, made.nova, made.base]
     assert made.chain(spec.host("cmp1")) == [made.nova, made.base]
     assert made.chain(spec.infra) == [made.infra, made.base]
+    assert made.chain(LabSpec(hypervisor="qemu").host("cmp1")) == [made.nova, made.libvirt, made.base]
     other = images.Images(PATHS, "2026.2")
     assert other.base == made.base
     assert other.nova != made.nova
+    assert (other.libvirt, other.guest) == (made.libvirt, made.guest)
+
+
+def test_only_hosts_with_real_guests_get_more_rights() -> None:
+    more = {"--bind=/dev/net/tun", "--capability=CAP_NET_ADMIN"}
+    for hypervisor, expected in (("fake", set[str]()), ("qemu", more)):
+        spec = LabSpec(hypervisor=hypervisor)
+        assert more & set(nspawn_command(PATHS, spec.host("cmp1"))) == expected
+        assert not more & set(nspawn_command(PATHS, spec.host("ctl1")))
+
+
+def test_the_record_of_an_older_lab_is_still_read() -> None:
+    old = json.loads(Record(LabSpec(), Secrets(), {}).dump())
+    del old["running"], old["spec"]["hypervisor"]
+    read = Record.parse(json.dumps(old))
+    assert (read.spec, read.running) == (LabSpec(), [])
+
+
+def status_of(**changes: object) -> status.Report:
+    guest = {"id": "a", "name": "guest0", "status": "ACTIVE", "OS-EXT-STS:power_state": 1}
+    spec = LabSpec(hypervisor="qemu")
+    return status.Report(Record(spec, Secrets(), {}), [], [{**guest, **changes}], {}, "", {})
+
+
+def test_a_guest_without_a_process_does_not_run_whatever_nova_says() -> None:
+    report = status_of()
+    assert report.runs(report.guests[0]) == "no"
+    assert not report.well
+    assert status_of(status="SHUTOFF").well
+    report.processes = {"a": ["cmp1", "cmp2"]}
+    assert report.runs(report.guests[0]) == "on cmp1, cmp2"
+    assert report.well
 
 
 def test_the_record_survives_being_written() -> None:

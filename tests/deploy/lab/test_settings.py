@@ -33,6 +33,8 @@ def test_addresses_never_collide() -> None:
         ({"control": 10}, "outside 1 to 9"),
         ({"compute": 231}, "--compute 231"),
         ({"guests": -1}, "--guests -1"),
+        ({"hypervisor": "kvm"}, "--hypervisor kvm is not known; there are fake, qemu"),
+        ({"hypervisor": "qemu", "release": "2025.2"}, "qemu runs with 2026.1 and 2026.2, not with 2025.2"),
     ],
 )
 def test_impossible_labs_are_refused(values: dict[str, object], message: str) -> None:
@@ -72,4 +74,5 @@ def test_the_tree_digest_sees_names_and_contents_but_no_byte_code(tmp_path: Path
 
 def test_shapes_have_pristine_states_of_their_own() -> None:
     assert pristine_name(LabSpec()) != pristine_name(LabSpec(guests=5))
+    assert pristine_name(LabSpec()) != pristine_name(LabSpec(hypervisor="qemu"))
     assert pristine_name(LabSpec()).startswith("pristine-2026.1-2-3-4-")

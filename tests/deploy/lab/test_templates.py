@@ -39,6 +39,28 @@ def test_compute_hosts_have_no_database() -> None:
     assert "compute_driver" not in control["DEFAULT"]
 
 
+def test_compute_hosts_with_real_guests_run_them_under_libvirt() -> None:
+    spec = LabSpec(compute=2, hypervisor="qemu")
+    found = templates.host_files(spec, spec.host("cmp2"), SECRETS)
+    nova = parsed(found["/etc/nova/nova.conf"])
+    assert nova["DEFAULT"]["compute_driver"] == "libvirt.LibvirtDriver"
+    # A guest that a reboot has ended must not look as if it had been moved away in time.
+    assert nova["DEFAULT"]["resume_guests_state_on_host_boot"] == "false"
+    assert nova["libvirt"]["virt_type"] == "qemu"
+    assert nova["libvirt"]["live_migration_inbound_addr"] == "10.97.0.22"
+    assert nova["workarounds"]["disable_deep_image_inspection"] == "true"
+    assert nova["nova_sys_admin"]["helper_command"].startswith("sudo /opt/openstack/nova/bin/privsep-helper ")
+    unit = found["/etc/systemd/system/nova-compute.service"]
+    assert " PYTHONPATH=/opt/libvirt-python\n" in unit
+    assert "After=network.target lab-wait.service libvirtd.service\n" in unit
+
+
+def test_control_hosts_are_the_same_whatever_runs_the_guests() -> None:
+    real = LabSpec(control=2, compute=2, hypervisor="qemu")
+    assert templates.host_files(real, real.host("ctl1"), SECRETS) == files("ctl1")
+    assert "libvirt" not in "".join(files("cmp1").values())
+
+
 @pytest.mark.parametrize("unit", [*CONTROL_UNITS, "nova-compute"])
 def test_units_run_the_active_environment_as_an_ordinary_user(unit: str) -> None:
     service = parsed(templates.unit_file(unit).replace("Environment", "Environment_", 1))["Service"]
