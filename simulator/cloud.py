@@ -15,6 +15,7 @@ from simulator.catalog import FLAVORS
 from simulator.clock import Clock
 from simulator.dumps import Dumps
 from simulator.faults import ComputeRestarted, Crowded, Exit, Fault, Faults, Gone, Hang, NeighbourGone, ReturnsAs
+from simulator.fleet import furnish
 from simulator.ground import Ground
 from simulator.guests import Guest, Migration
 from simulator.host import Host, Unit
@@ -77,9 +78,7 @@ class SimCloud:
                 host.files[COMPUTE_ID] = self.nova.providers[host.name]
             if CONDUCTOR in host.units:
                 self.nova.remember(host.name)
-        computes = list(self.nova.providers)
-        for number in range(1, self.spec.guests + 1):
-            self.add_guest(f"guest{number}", computes[(number - 1) % len(computes)])
+        furnish(self)
 
     def add_guest(self, name: str, host: str, status: str = "ACTIVE", **more: Any) -> Guest:
         """Put a guest onto a host, as if it had always been there; ``more`` are fields of a guest."""
@@ -162,6 +161,7 @@ class SimCloud:
                 while self.nova.has_room(host.name, Guest("", "", None, flavor=flavor).resources):
                     name = f"crowd{len(self.nova.guests) + 1}-{host.name}"
                     self.add_guest(name, host.name, flavor=flavor)
+            self.truth.look(hosts=(host.name,))
 
     @property
     def database_up(self) -> bool:

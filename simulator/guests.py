@@ -91,6 +91,7 @@ class Migration:
     Attributes:
         wanted: the target that was asked for.
         copying: when copying began, and how many real seconds it takes; None while it does not.
+        endless: whether its guest writes as fast as it is copied.
         force: whether it has been ordered to complete.
         ran: whether the guest of a cold one ran before.
     """
@@ -107,6 +108,7 @@ class Migration:
     kind: str = LIVE_MIGRATION
     wanted: str | None = None
     copying: tuple[float, float] | None = None
+    endless: bool = False
     force: bool = False
     ran: bool = True
 

@@ -78,6 +78,15 @@ class Machine:
         """Whether the host's reboot would end it."""
         return self.power in {Power.RUNNING, Power.PAUSED}
 
+    def become(self, power: Power, now: float) -> None:
+        """Be what one is that has never done anything else."""
+        self._lives, self._counted = 0, 0.0
+        self.power = Power.OFF
+        if power is not Power.OFF:
+            self.start(now)
+        if power in {Power.PAUSED, Power.SAVED}:
+            self.freeze(now, power)
+
     def start(self, now: float) -> None:
         """Begin a new life."""
         self.restarts += 1 if self._lives else 0
@@ -123,13 +132,9 @@ class Machines:
 
     def add(self, guest: str, host: str | None, status: str, now: float) -> Machine:
         """Make the machine of a guest that has always been there."""
-        machine, power = self[guest], power_of(status)
         self.put(guest, host)
-        if power is not Power.OFF:
-            machine.start(now)
-            if power is not Power.RUNNING:
-                machine.freeze(now, power)
-        return machine
+        self[guest].become(power_of(status), now)
+        return self[guest]
 
     def put(self, guest: str, host: str | None) -> None:
         """Let a machine be on a host from now on, or nowhere."""

@@ -103,7 +103,10 @@ class Mover:
         whole = left = self._seconds(guest) + (fault.seconds if isinstance(fault, Slow) else 0.0)
         move.copying = (self._clock.now(), whole / self._clock.speed)
         told = False
-        while (left > 0 or self._endless(guest, fault)) and not move.force:
+        while not move.force:
+            move.endless = self._endless(guest, fault)
+            if left <= 0 and not move.endless:
+                break
             if left <= whole / 2 and not told and fault is not None:
                 told = True
                 self.halfway(move, fault)
@@ -129,9 +132,9 @@ class Mover:
         begun, seconds = move.copying
         part = (self._clock.now() - begun) / max(seconds, 1e-6)
         done = part / (1 - min(guest.dirty, 0.9))
-        if part < 1:
-            return done, 1 - part
-        # Beyond its time: it writes as fast as it is copied, and what is left goes up and down.
+        if not move.endless or part < 1 - _ENDLESS:
+            return done, max(1 - part, 0.001)
+        # It writes as fast as it is copied: what is left goes up and down.
         return done, _ENDLESS * (1.5 - part % 1)
 
     def _seconds(self, guest: Guest) -> float:

@@ -62,9 +62,21 @@ def upgrade(spec: SimSpec) -> dict[str, Any] | None:
     }
 
 
+def reboot(spec: SimSpec) -> dict[str, Any]:
+    """Return reboot.yaml: every compute host, without anybody being asked."""
+    return {
+        "cloud": "cloud.yaml",
+        "reboot": "always",
+        "max_unavailable": max(1, min(10, spec.compute // 5)),
+        "canary": {"count": 1, "healthy_for": "2s"},
+        "approvals": {"plan": "auto", "canary": "auto"},
+    }
+
+
 def write(folder: Path, spec: SimSpec) -> None:
     """Write all of them."""
-    content = {"clouds.yaml": clouds(spec), "cloud.yaml": cloud(spec), "upgrade.yaml": upgrade(spec)}
+    content: dict[str, dict[str, Any] | None] = {"clouds.yaml": clouds(spec), "cloud.yaml": cloud(spec)}
+    content |= {"upgrade.yaml": upgrade(spec), "reboot.yaml": reboot(spec)}
     for name, data in content.items():
         path = folder / name
         path.unlink(missing_ok=True)

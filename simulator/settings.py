@@ -1,12 +1,13 @@
 """How big a simulated cloud is, where its hosts have their addresses, and how long things take in it."""
 
-from typing import NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
 from model.base import Record
 from model.inventory import ReleaseId, Role
 from model.releases import RELEASES
+from model.rolling import Percent
 
 CLOUD = "sim"
 REGION = "RegionOne"
@@ -25,6 +26,45 @@ class Machine(NamedTuple):
     name: str
     address: str
     roles: tuple[Role, ...]
+
+
+FlavorName = Literal["tiny", "small", "medium", "large", "xlarge", "ssd"]
+Status = Literal["SHUTOFF", "PAUSED", "SUSPENDED", "RESCUE", "ERROR", "SHELVED"]
+Kind = Status | Literal["locked", "tagged", "pinned", "config-drive", "volume", "busy"]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class FleetSpec(Record):
+    """What the compute hosts and their guests are like. Everything is the same in every cloud with the same settings.
+
+    Attributes:
+        zones: availability zones; the hosts take turns.
+        racks: host aggregates besides, of hosts that follow each other.
+        big: the share of hosts of twice the size.
+        ssd: the share of hosts with the trait STORAGE_DISK_SSD, on which alone guests of flavor ``ssd`` can be.
+        updated: the share of hosts on which a new kernel waits for a reboot.
+        load: how much of the hosts' memory is in use, instead of a number of guests.
+        spread: by how much of its memory a host's load may differ from that.
+        sizes: how often guests have which flavor (``simulator/catalog.py``), as weights.
+        groups: the share of guests in hard anti-affinity groups of three.
+        states: the share of guests in a status, or that are locked, tagged, pinned to their zone, with a config drive,
+            booted from a volume, or busy: writing so fast that a live migration takes five times as long.
+        tag: of guests that are tagged.
+        seed: another number is another fleet.
+    """
+
+    zones: int = Field(default=1, ge=1, le=20)
+    racks: int = Field(default=0, ge=0, le=500)
+    big: Share = 0.0
+    ssd: Share = 0.0
+    updated: Share = 0.0
+    load: Percent | None = None
+    spread: Share = 0.0
+    sizes: dict[FlavorName, Annotated[float, Field(gt=0)]] = Field(default={"tiny": 1.0}, min_length=1)
+    groups: Share = 0.0
+    states: dict[Kind, Share] = {}
+    tag: str = "stackroll:drain=stop"
+    seed: int = 1
 
 
 class SimSpec(Record):
@@ -49,6 +89,7 @@ class SimSpec(Record):
     resume_guests: bool = False
     late_group_check: bool = False
     migrations_at_once: int | None = Field(default=None, ge=1)
+    fleet: FleetSpec = FleetSpec()
 
     @property
     def vip(self) -> str:

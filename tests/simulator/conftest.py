@@ -16,7 +16,7 @@ from cli.load import load_request
 from model.spec import UpgradeRequest
 from simulator.faults import Fault, FaultFile
 from simulator.server import Simulation, simulation
-from simulator.settings import SimSpec
+from simulator.settings import Durations, SimSpec
 from tests.workflows.conftest import temporal
 from tests.workflows.fake_cloud import Run
 from workers.registry import Activities
@@ -42,10 +42,12 @@ def faults_of(*faults: dict[str, Any]) -> tuple[Fault, ...]:
 
 
 @contextlib.asynccontextmanager
-async def sim_cloud(folder: Path, *faults: dict[str, Any], **size: Any) -> AsyncIterator[Simulation]:
+async def sim_cloud(
+    folder: Path, *faults: dict[str, Any], durations: Durations | None = None, **size: Any
+) -> AsyncIterator[Simulation]:
     """Run a simulated cloud; its files are in the folder."""
     spec = SimSpec(**{"speed": 100, "network": free_network(), **size})
-    async with simulation(spec, folder, faults_of(*faults)) as running:
+    async with simulation(spec, folder, faults_of(*faults), durations) as running:
         yield running
 
 
