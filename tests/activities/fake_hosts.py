@@ -82,6 +82,8 @@ class FakeHosts:
         if text is not None:
             self.files[command.rsplit(maxsplit=1)[-1]] = text
             return Completed(0, "", "")
+        if "virsh" in command:
+            return Completed(127, "", "")
         name = command.removesuffix(" 2>/dev/null").rsplit(maxsplit=1)[-1]
         return Completed(0, self.files[name], "") if name in self.files else Completed(1, "", "no such file")
 

@@ -393,7 +393,7 @@ def serve(cloud: FakeCloud, folder: Path) -> Iterator[Inventory]:
             self.end_headers()
             self.wfile.write(payload)
 
-        do_GET = do_POST = do_PUT = _do  # noqa: N815 - the names that http.server calls
+        do_GET = do_POST = do_PUT = do_DELETE = _do  # noqa: N815 - the names that http.server calls
 
         def log_message(self, *_: object) -> None: ...
 

@@ -56,7 +56,8 @@ class Runner:
         )
         environment = ActivityEnvironment()
         limit = timedelta(seconds=seconds)
-        environment.info = replace(environment.info, started_time=datetime.now(tz=UTC), start_to_close_timeout=limit)
+        now = datetime.now(tz=UTC)
+        environment.info = replace(environment.info, scheduled_time=now, started_time=now, start_to_close_timeout=limit)
         environment.on_heartbeat = lambda *details: self.beats.extend(details)
         result: StepResult = await environment.run(getattr(self.activities, action.value), work)
         return result
