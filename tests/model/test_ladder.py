@@ -81,7 +81,7 @@ def test_refusals_rule_out_a_target_too() -> None:
 
 
 def test_nothing_is_begun_before_the_last_attempt_is_cleaned_up() -> None:
-    left = {"leftovers": ("placement holds room for it elsewhere",)}
+    left: dict[str, Any] = {"leftovers": ("placement holds room for it elsewhere",)}
     waits = rule(failed(1), **left)
     assert (waits.move, waits.blocked) == (None, None)
     assert "cleaned up" in waits.waiting
@@ -207,9 +207,7 @@ class Nova:
             self.refusals[one.id] = (*self.refusals.get(one.id, ()), refusal)
         elif move.act is Act.STOP:
             assert one.status == "ACTIVE"
-            self.guests[one.id] = one.model_copy(
-                update={"status": "SHUTOFF", "metadata": {"stackroll:stopped-by": "r"}}
-            )
+            self.guests[one.id] = one.model_copy(update={"status": "SHUTOFF", "metadata": {STOPPED_BY: "r"}})
         else:
             assert one.status in ({"ACTIVE", "PAUSED"} if move.act is Act.LIVE else {"ACTIVE", "SHUTOFF"})
             kind, number = ("live-migration" if move.act is Act.LIVE else "migration"), len(self.records) + 1
