@@ -14,22 +14,22 @@ from model.reboot import HostBoot
 
 STATE_DIR = "/var/lib/stackroll"
 COMPUTE_ID = "/var/lib/nova/compute_id"
-_HOLD = f"{STATE_DIR}/hold/{COMPUTE_UNIT}"
-_DROP_IN = f"/etc/systemd/system/{COMPUTE_UNIT}.service.d"
-_CONDITION = f"{_DROP_IN}/90-stackroll-hold.conf"
+SYSTEMD_DIR = "/etc/systemd/system"
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
+REBOOT_REQUIRED = "/run/reboot-required"
 
 # One line for each thing that was found: a letter, and the rest. A container has no kernels of its own, which is fine.
 _READ = """
 record={record}
-echo "B $(cat /proc/sys/kernel/random/boot_id)"
+echo "B $(cat {boot_id})"
 echo "H $(cat /proc/sys/kernel/hostname)"
 echo "K $(uname -r)"
 for image in /boot/vmlinuz-*; do
     release=${{image#/boot/vmlinuz-}}
     [ ! -d "/lib/modules/$release" ] || echo "I $release"
 done
-if [ -e /run/reboot-required ]; then
-    {{ cat /run/reboot-required.pkgs 2>/dev/null || echo "the package manager"; }} | sort -u | sed 's/^/P /'
+if [ -e {required} ]; then
+    {{ cat {required}.pkgs 2>/dev/null || echo "the package manager"; }} | sort -u | sed 's/^/P /'
 fi
 grep -lsE ' r-xp .* /(usr/)?lib[^ ]*[.]so[^ ]* [(]deleted[)]$' /proc/[0-9]*/maps |
     while IFS= read -r maps; do cat "${{maps%maps}}comm"; done 2>/dev/null | sort -u | sed 's/^/D /'
@@ -48,7 +48,7 @@ exit 0
 # The order is carried out a moment later, by a unit of its own: this script's result is kept before the host goes down.
 _REBOOT = """
 record={record} seen={seen}
-now=$(cat /proc/sys/kernel/random/boot_id)
+now=$(cat {boot_id})
 if [ "$now" != "$seen" ]; then
     echo "it has been booted in the meantime: $now"
     exit 0
@@ -81,7 +81,7 @@ def record_of(upgrade: str, step: str) -> str:
 
 def boot_command(record: str = "/nonexistent") -> str:
     """Return the shell command that prints what ``parse_boot`` reads. It changes nothing."""
-    return _READ.format(record=shlex.quote(record), compute_id=COMPUTE_ID, hold=_HOLD, unit=COMPUTE_UNIT)
+    return _READ.format(record=shlex.quote(record), **_places())
 
 
 def reboot_script(record: str, seen: str) -> str:
@@ -89,19 +89,26 @@ def reboot_script(record: str, seen: str) -> str:
 
     It keeps what the host was (``record``) and holds nova's compute service back until ``release_script``.
     """
-    return _REBOOT.format(
-        record=shlex.quote(record),
-        seen=shlex.quote(seen),
-        hold=_HOLD,
-        hold_folder=_HOLD.rpartition("/")[0],
-        drop_in=_DROP_IN,
-        condition=_CONDITION,
-    )
+    return _REBOOT.format(record=shlex.quote(record), seen=shlex.quote(seen), **_places())
 
 
 def release_script() -> str:
     """Return the script that starts nova's compute service, which no longer is held back."""
-    return _RELEASE.format(hold=_HOLD, condition=_CONDITION, drop_in=_DROP_IN) + units_of().start((COMPUTE_UNIT,))
+    return _RELEASE.format(**_places()) + units_of().start((COMPUTE_UNIT,))
+
+
+def _places() -> dict[str, str]:
+    drop_in = f"{SYSTEMD_DIR}/{COMPUTE_UNIT}.service.d"
+    return {
+        "boot_id": BOOT_ID,
+        "required": REBOOT_REQUIRED,
+        "compute_id": COMPUTE_ID,
+        "hold": f"{STATE_DIR}/hold/{COMPUTE_UNIT}",
+        "hold_folder": f"{STATE_DIR}/hold",
+        "drop_in": drop_in,
+        "condition": f"{drop_in}/90-stackroll-hold.conf",
+        "unit": COMPUTE_UNIT,
+    }
 
 
 def parse_boot(output: str) -> HostBoot:

@@ -6,7 +6,7 @@ from temporalio import activity
 
 from activities import openstack
 from activities.boot import boot_command, parse_boot, reboot_script, record_of, release_script
-from activities.context import Toolbox, remaining, step_activity, wait_for
+from activities.context import Toolbox, progress, remaining, step_activity, wait_for
 from activities.errors import JobLost, OutcomeUnknown, Refused, StackrollError, StepFailed, Unreachable
 from activities.ssh import Hosts
 from activities.work import Hand
@@ -22,6 +22,8 @@ from model.work import StepResult, Work
 REPORT_LIMIT = 150.0
 # A host that is to be put back must answer within this time, or it stays out of service.
 ANSWER_LIMIT = 60.0
+# Within so many seconds a reboot is ordered; the host may be gone before it has answered.
+ORDER_LIMIT = 90.0
 # So many looks in a row must find a host down before it counts as not healthy: one report may come late.
 LOOKS_UNTIL_DOWN = 3
 _BOOTING = ("initializing", "starting")
@@ -52,13 +54,7 @@ class RebootActivities:
         boot = await self._read(work, record)
         if boot.rebooted and not judge_need(boot, params.kernel).required:
             return StepResult(summary=f"{params.host} was rebooted by this step before", details=_shown(boot))
-        try:
-            job = await Hand(self._tools, work).job("reboot", reboot_script(record, boot.boot_id))
-            job.check("the reboot could not be ordered", remedy="see its last output, mend the cause, then retry")
-        except JobLost:
-            # The host went down while the job was at it: what it had written says whether it was by its order.
-            if (await self._back(work, record, params.timeout)).ordered is None:
-                raise
+        await self._order(work, record, boot)
         back = await self._wait_rebooted(work, record, params)
         return StepResult(summary=f"{params.host} runs boot {back.boot_id[:8]}, {_kernel(back)}", details=_shown(back))
 
@@ -110,6 +106,16 @@ class RebootActivities:
         await wait_for(over, f"{names} to stay up for {params.seconds:g} s", limit=remaining(work), every=every)
         stayed = f" and stayed so for {params.seconds:g} s" if params.seconds else ""
         return StepResult(summary=f"{names} up{stayed}", details={"hosts": list(params.hosts)})
+
+    async def _order(self, work: Work, record: str, boot: HostBoot) -> None:
+        """Order the reboot; whether it was begun when no answer comes any more shows when the host is back."""
+        short = work.model_copy(update={"timeout": work.timeout - max(0.0, remaining(work) - ORDER_LIMIT)})
+        try:
+            job = await Hand(self._tools, short).job("reboot", reboot_script(record, boot.boot_id))
+        except (JobLost, OutcomeUnknown, Unreachable) as error:
+            progress(f"no answer from {work.target} since it was told to reboot: {error.problem}")
+            return
+        job.check("the reboot could not be ordered", remedy="see its last output, mend the cause, then retry the step")
 
     # Reading
 
