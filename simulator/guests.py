@@ -139,3 +139,8 @@ class Aggregate:
     zone: str | None = None
     hosts: list[str] = field(default_factory=list)
     metadata: dict[str, str] = field(default_factory=dict)
+
+
+def instance_name(guest: str) -> str:
+    """Return the name of a guest's machine at its hypervisor."""
+    return f"instance-{guest[:8]}"

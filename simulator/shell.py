@@ -7,12 +7,14 @@ import shlex
 import time
 from collections.abc import Callable
 
+from activities.drain_watch import DOMAINS
 from activities.packaging.venv import Venv
 from model.inventory import Packaging, Role
 from simulator import boot_commands
 from simulator.cloud import SimCloud
 from simulator.dumps import DumpError
 from simulator.faults import Disconnect, Exit, Fault, Gone, Hang, ReturnsAs, Slow
+from simulator.guests import instance_name
 from simulator.host import Host, venv
 from simulator.intents import BalancerCommands, Part, Readings
 from simulator.jobs import BrokenConnectionError, Jobs
@@ -29,6 +31,7 @@ _READ = re.compile(r"^cat (?P<path>\S+?)(?: 2>/dev/null)?$")
 _READ_IF_THERE = re.compile(r"^\[ ! -e (?P<path>\S+) \] \|\| cat (?P=path)$")
 _JOURNAL = re.compile(r"^journalctl -u (?P<unit>[\w.-]+) -n (?P<lines>\d+) --no-pager -o cat$")
 _HEADS = re.compile(rf"{re.escape(PACKAGES)}/venvs/([a-z]+)-([^/]+)/bin/python$")
+_DOMAINS = {DOMAINS, f"sh -c {shlex.quote(DOMAINS)}"}
 _REBOOTS = {"systemctl reboot", "reboot", "shutdown -r now"}
 _TOOLS_OF = {Role.DATABASE: {"mariadb", "mysql", "mariadb-dump", "mysqldump"}, Role.LOAD_BALANCER: {"socat"}}
 
@@ -131,6 +134,8 @@ class Shell:
         if found := _JOURNAL.search(command):
             unit, lines = found["unit"], int(found["lines"])
             return "journal", lambda: _journal(host, unit, lines)
+        if command in _DOMAINS:
+            return "domains", lambda: self._domains(host)
         if command.strip() in _REBOOTS:
             return "reboot", lambda: self._reboot(host)
         if command.strip() in _SMALL:
@@ -151,6 +156,15 @@ class Shell:
         if (service, version) not in host.complete:
             return 66, "", f"{venv(service, version)} is not installed, or only in part\n"
         return 0, f"{json.dumps(known_objects(version))}\n" if part.intent == "objects" else "", ""
+
+    def _domains(self, host: Host) -> Answer:
+        """List the machines that run, as libvirt does."""
+        if "libvirtd" not in host.others:
+            return 127, "", ""
+        if not host.others["libvirtd"]:
+            return 1, "", "error: failed to connect to the hypervisor\n"
+        running = [machine for machine in self._cloud.machines.on(host.name) if machine.runs]
+        return 0, "".join(f"{machine.guest} {instance_name(machine.guest)}\n" for machine in running), ""
 
     def _reboot(self, host: Host) -> Answer:
         self._cloud.spawn(self._cloud.reboot(host))

@@ -5,7 +5,7 @@ from typing import Any
 from model.components import COMPUTE_UNIT
 from simulator.catalog import Flavor
 from simulator.cloud import SimCloud
-from simulator.guests import Group, Guest, Migration
+from simulator.guests import Group, Guest, Migration, instance_name
 from simulator.http import Request
 from simulator.machines import Power
 
@@ -50,7 +50,7 @@ def server(cloud: SimCloud, request: Request, guest: Guest) -> dict[str, Any]:
         "OS-EXT-AZ:availability_zone": cloud.nova.zone_of(guest.host) if guest.host else "",
         "OS-EXT-SRV-ATTR:host": guest.host,
         "OS-EXT-SRV-ATTR:hypervisor_hostname": guest.host,
-        "OS-EXT-SRV-ATTR:instance_name": f"instance-{guest.id[:8]}",
+        "OS-EXT-SRV-ATTR:instance_name": instance_name(guest.id),
         "OS-SRV-USG:launched_at": guest.created[:19] or None,
         "OS-SRV-USG:terminated_at": None,
     }

@@ -12,7 +12,8 @@ import pytest
 from temporalio.client import Client
 
 from activities.ssh import Hosts
-from cli.load import load_request
+from cli.load import load_reboot, load_request
+from model.reboot_spec import RebootRequest
 from model.spec import UpgradeRequest
 from simulator.faults import Fault, FaultFile
 from simulator.server import Simulation, simulation
@@ -68,6 +69,23 @@ async def upgrade(client: Client, sim: Simulation, **spec: Any) -> AsyncIterator
         async with make_worker(client, activities, queue):
             id_ = f"sim-{uuid.uuid4().hex[:8]}"
             yield Run(await client.start_workflow("RollingUpgrade", request, id=id_, task_queue=queue))
+    finally:
+        await activities.close()
+
+
+@contextlib.asynccontextmanager
+async def rolling_reboot(client: Client, sim: Simulation, **spec: Any) -> AsyncIterator[Run]:
+    """Start a reboot of a simulated cloud's hosts with a worker that has the real activities."""
+    activities, queue = Activities(), f"q-{uuid.uuid4().hex[:8]}"
+    request = load_reboot(sim.folder / "reboot.yaml", by="test")
+    inventory = request.inventory.model_copy(update={"cloud": f"sim-{uuid.uuid4().hex[:8]}"})
+    content = {**request.spec.model_dump(mode="json"), "availability": {"enabled": False}, **spec}
+    asked = RebootRequest.model_validate({"spec": content, "inventory": inventory, "by": "test"})
+    try:
+        async with make_worker(client, activities, queue):
+            content = asked.model_dump(mode="json", exclude_none=True)
+            id_ = f"sim-{uuid.uuid4().hex[:8]}"
+            yield Run(await client.start_workflow("RollingReboot", content, id=id_, task_queue=queue))
     finally:
         await activities.close()
 

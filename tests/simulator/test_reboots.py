@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from activities.boot import parse_boot, reboot_script, release_script
+from activities.drain_watch import DOMAINS
 from activities.hooks import hook_script
 from activities.jobs import JobResult, run_job
 from activities.reboot import read_boot
 from activities.ssh import Hosts
 from model.actions import HookParams
+from model.drained import parse_domains
 from model.inventory import Inventory
 from model.reboot import HostBoot
 from simulator.host import KERNEL
@@ -170,3 +172,13 @@ async def test_plain_commands(host: Host, hosts: Hosts) -> None:
 
     assert await said("uname -r") == f"{KERNEL}\n"
     assert await said("ls /boot/vmlinuz-*") == f"/boot/vmlinuz-{KERNEL}\n"
+
+
+async def test_the_machines_that_run(host: Host, hosts: Hosts) -> None:
+    running = host.sim.cloud.add_guest("on", "cmp1")
+    paused = host.sim.cloud.add_guest("still", "cmp1", "PAUSED")
+    host.sim.cloud.add_guest("off", "cmp1", "SHUTOFF")
+    done = await hosts.run(host.inventory, "cmp1", DOMAINS)
+    assert {domain.id for domain in parse_domains(done.stdout)} == {running.id, paused.id}
+    host.truth.others["libvirtd"] = False
+    assert (await hosts.run(host.inventory, "cmp1", DOMAINS, check=False)).status == 1
