@@ -264,9 +264,10 @@ class _Armed:
 
 @dataclass
 class Faults:
-    """The faults of a running cloud, and what has happened of them."""
+    """The faults of a running cloud, and what has happened of them: in words, and the faults themselves."""
 
     happened: list[str] = field(default_factory=list)
+    taken: list[Fault] = field(default_factory=list)
     # Told of every occasion, whether anything happens at it or not.
     witnesses: list[Callable[[Occasion], None]] = field(default_factory=list)
     mended: asyncio.Event = field(default_factory=asyncio.Event)
@@ -277,9 +278,9 @@ class Faults:
         self.mended.clear()
         self._armed += [_Armed(fault, fault.skip, fault.times) for fault in faults]
 
-    def disarm(self) -> None:
-        """Let nothing new happen any more; what lasts goes on."""
-        self._armed.clear()
+    def disarm(self, *faults: Fault) -> None:
+        """Let nothing new happen any more, of these faults or of all; what lasts goes on."""
+        self._armed = [armed for armed in self._armed if faults and all(armed.fault is not one for one in faults)]
 
     def mend(self) -> None:
         """Let nothing happen any more, and end what lasts until somebody mends it."""
@@ -307,6 +308,7 @@ class Faults:
             if armed.left is not None:
                 armed.left -= 1
             self.happened.append(f"{fault.how} at {occasions[-1]} on {places[0]}")
+            self.taken.append(fault)
             return fault
         return None
 

@@ -1,6 +1,6 @@
 """The matrix: each step of a whole upgrade, forth and back, with each fault that can hit it.
 
-    python -m tests.chaos.matrix [--all | --sample N --seed S | --case ID] [--jobs 2] [--at-once 6] [--list]
+    python -m tests.chaos.matrix [--sample N] [--seed S] [--case ID] [--jobs 2] [--at-once 6] [--share 5] [--list]
 
 It records undisturbed runs, makes the cases from them, prints their number, and runs them in processes of their own,
 each with a Temporal server and several simulated clouds. What failed is written to a folder, with the fault's file.
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos.cases import Case
+from tests.chaos.series import share
 from tests.chaos.shard import gather_cases
 from tests.chaos.told import run_until_told
 
@@ -29,64 +30,86 @@ CHUNK = 48
 class Matrix:
     """Runs cases in several processes, and counts."""
 
-    def __init__(self, jobs: int, at_once: int, folder: Path, *, until: float = math.inf) -> None:
-        """``until``: no case is begun after this moment of the monotonic clock."""
+    def __init__(self, jobs: int, at_once: int, folder: Path, *, share: int = 1, until: float = math.inf) -> None:
+        """``share``: so many cases to a run; ``until``: no run is begun after this moment of the monotonic clock."""
         self._jobs, self._at_once, self._folder, self._until = jobs, at_once, folder, until
+        self._share = share
         self.results: list[dict[str, Any]] = []
+        self._alone: list[Case] = []
         self._total = 0
 
     async def run(self, cases: Sequence[Case]) -> list[dict[str, Any]]:
         """Run the cases; return what came of each."""
         self._total = len(cases)
-        chunks: asyncio.Queue[list[Case]] = asyncio.Queue()
-        size = max(1, min(CHUNK, -(-len(cases) // self._jobs)))
-        for begin in range(0, len(cases), size):
-            chunks.put_nowait(list(cases[begin : begin + size]))
-        await asyncio.gather(*(self._serve(chunks) for _ in range(self._jobs)))
+        await self._make(share(cases, self._share))
+        alone, self._alone = self._alone, []
+        if alone:
+            print(f"{len(alone)} cases that say nothing yet get a run of their own", flush=True)
+            await self._make([(case,) for case in alone])
         return self.results
 
-    async def _serve(self, chunks: asyncio.Queue[list[Case]]) -> None:
+    async def _make(self, runs: Sequence[tuple[Case, ...]]) -> None:
+        chunks: asyncio.Queue[list[tuple[Case, ...]]] = asyncio.Queue()
+        size = max(1, min(CHUNK, -(-len(runs) // self._jobs)))
+        for begin in range(0, len(runs), size):
+            chunks.put_nowait(list(runs[begin : begin + size]))
+        await asyncio.gather(*(self._serve(chunks) for _ in range(self._jobs)))
+
+    async def _serve(self, chunks: asyncio.Queue[list[tuple[Case, ...]]]) -> None:
         while not chunks.empty():
             await self._chunk(chunks.get_nowait())
 
-    async def _chunk(self, cases: list[Case]) -> None:
+    async def _chunk(self, runs: list[tuple[Case, ...]]) -> None:
         options = ("--at-once", str(self._at_once), "--until", str(self._until))
         words = (sys.executable, "-m", "tests.chaos.shard", *options)
         process = await asyncio.create_subprocess_exec(
             *words, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=2**20
         )
         try:
-            await self._talk(process, cases)
+            await self._talk(process, runs)
         finally:
             if process.returncode is None:
                 process.terminate()
                 await process.wait()
 
-    async def _talk(self, process: asyncio.subprocess.Process, cases: list[Case]) -> None:
+    async def _talk(self, process: asyncio.subprocess.Process, runs: list[tuple[Case, ...]]) -> None:
         if process.stdin is None or process.stdout is None:
             raise AssertionError("no pipes to the process that runs cases")
-        asked = json.dumps([case.dump() for case in cases])
+        asked = json.dumps([[case.dump() for case in run] for run in runs])
         process.stdin.write(f"{asked}\n".encode())
         await process.stdin.drain()
         process.stdin.close()
-        open_ = {case.id: case for case in cases}
+        open_ = dict(enumerate(runs))
         async for line in process.stdout:
             if line.startswith(b"{"):
                 result = json.loads(line)
-                self._take(open_.pop(result["id"]), result)
+                self._take(open_.pop(result.pop("run")), result)
         status = await process.wait()
         if status == 0 and time.monotonic() > self._until:
             return
-        for case in open_.values():
-            gone = {"id": case.id, "state": "none", "happened": False, "seconds": 0.0, "notes": []}
-            self._take(case, {**gone, "problems": [f"its process ended with status {process.returncode}"]})
+        for run in open_.values():
+            gone = {"state": "none", "happened": [], "seconds": 0.0, "notes": []}
+            self._take(run, {**gone, "problems": [f"its process ended with status {process.returncode}"]})
 
-    def _take(self, case: Case, result: dict[str, Any]) -> None:
+    def _take(self, run: tuple[Case, ...], result: dict[str, Any]) -> None:
+        """Note what came of a run; a case of which it says nothing is run again alone."""
+        for case in run:
+            happened = case.id in result["happened"]
+            if len(run) > 1 and (result["problems"] or not happened):
+                self._alone.append(case)
+            else:
+                self._note(case, {**result, "id": case.id, "happened": happened}, len(run))
+        if len(run) > 1 and result["problems"]:
+            together = "\n".join(f"          {line}" for text in result["problems"] for line in text.splitlines())
+            print(f"      together, {', '.join(case.id for case in run)}:\n{together}", flush=True)
+
+    def _note(self, case: Case, result: dict[str, Any], together: int) -> None:
         self.results.append({**result, "text": case.text, "step": case.place.text, "how": case.fault.how})
         sign = "ok  " if not result["problems"] else "FAIL"
-        hit = "" if result["happened"] else " (it did not happen)"
+        more = "" if result["happened"] else " (it did not happen)"
+        more += f" (with {together - 1} others)" if together > 1 else ""
         head = f"{len(self.results):>5}/{self._total} {sign} {result['state']:<11} {result['seconds']:5.1f} s"
-        print(f"{head}  {case.id} {case.text}{hit}", flush=True)
+        print(f"{head}  {case.id} {case.text}{more}", flush=True)
         if result["problems"]:
             self._keep(case, result)
 
@@ -136,6 +159,7 @@ def main() -> int:
     parser.add_argument("--grep", help="only cases whose line contains this")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--at-once", type=int, default=6, help="clouds in each process")
+    parser.add_argument("--share", type=int, default=1, help="cases to a run, of faults that happen once")
     parser.add_argument("--enough", type=float, default=math.inf, help="after so many seconds begin no other case")
     parser.add_argument("--list", action="store_true", help="only print the cases")
     parser.add_argument("--failures", type=Path, default=Path("chaos-failures"))
@@ -149,7 +173,7 @@ def main() -> int:
         print("\n".join(f"{case.id} {case.text}" for case in wanted))
         return 0
     until = begun + arguments.enough
-    matrix = Matrix(arguments.jobs, arguments.at_once, arguments.failures, until=until)
+    matrix = Matrix(arguments.jobs, arguments.at_once, arguments.failures, share=arguments.share, until=until)
     results = run_until_told(matrix.run(wanted))
     print(summary(results, time.monotonic() - begun))
     return 1 if any(result["problems"] for result in results) else 0

@@ -1,6 +1,7 @@
 """One process of the matrix: its own Temporal server, its own worker, and several simulated clouds at a time.
 
-It reads the cases from its input, as one line of JSON, and prints a line for each that has ended.
+It reads from its input, as one line of JSON, the runs that it is to make, each with its cases, and prints a line for
+each that has ended.
 """
 
 from tests.chaos import haste  # noqa: F401, I001 - first: it shortens waits before others read them
@@ -56,33 +57,33 @@ async def _cases(ready: Bench, *, back: bool) -> list[Case]:
         return make_cases(await record_run(ready, sim, back=back), sim.cloud, back=back)
 
 
-async def run_cases(cases: list[Case], at_once: int, until: float = math.inf) -> None:
-    """Run the cases, some at a time; none is begun after the moment ``until``."""
+async def run_cases(runs: list[list[Case]], at_once: int, until: float = math.inf) -> None:
+    """Make the runs, some at a time; none is begun after the moment ``until``."""
     room = asyncio.Semaphore(at_once)
     async with bench() as ready:
-        await asyncio.gather(*(_one(ready, case, room, until) for case in cases))
+        await asyncio.gather(*(_one(ready, number, cases, room, until) for number, cases in enumerate(runs)))
 
 
-async def _one(ready: Bench, case: Case, room: asyncio.Semaphore, until: float) -> None:
+async def _one(ready: Bench, number: int, cases: list[Case], room: asyncio.Semaphore, until: float) -> None:
     async with room:
         if time.monotonic() > until:
             return
         try:
             async with small_cloud(SPEED, DURATIONS) as sim:
-                outcome = await Trial(ready, sim, case).run()
-        except Exception:  # noqa: BLE001 - one case that breaks must not hide the others
-            outcome = Outcome("broken", happened=True, seconds=0.0, problems=[traceback.format_exc()])
-        print(json.dumps({"id": case.id, **vars(outcome)}), flush=True)
+                outcome = await Trial(ready, sim, cases).run()
+        except Exception:  # noqa: BLE001 - one run that breaks must not hide the others
+            outcome = Outcome("broken", [case.id for case in cases], 0.0, [traceback.format_exc()])
+        print(json.dumps({"run": number, **vars(outcome)}), flush=True)
 
 
 def main() -> None:
-    """Run the cases that come in."""
+    """Make the runs that come in."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--at-once", type=int, required=True)
     parser.add_argument("--until", type=float, default=math.inf)
     arguments = parser.parse_args()
-    cases = [Case.load(content) for content in json.loads(sys.stdin.readline())]
-    run_until_told(run_cases(cases, arguments.at_once, arguments.until))
+    runs = [[Case.load(content) for content in run] for run in json.loads(sys.stdin.readline())]
+    run_until_told(run_cases(runs, arguments.at_once, arguments.until))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import pytest
 from tests.chaos.process import run_and_show, seed, setting
 
 pytestmark = [pytest.mark.chaos, pytest.mark.temporal]
-SAMPLE, JOBS, AT_ONCE = 60, 2, 4
+SAMPLE, JOBS, AT_ONCE, SHARE = 120, 2, 6, 4
 # No case is begun after so many seconds.
 ENOUGH = 400.0
 
@@ -18,7 +18,9 @@ ENOUGH = 400.0
 @pytest.mark.timeout(900)
 def test_a_sample_of_every_step_and_every_fault(capfd: pytest.CaptureFixture[str]) -> None:
     sample = ("--sample", str(setting("SAMPLE", SAMPLE)), "--seed", str(seed()), "--enough", str(ENOUGH))
-    ran = run_and_show(capfd, "tests.chaos.matrix", *sample, "--jobs", str(JOBS), "--at-once", str(AT_ONCE))
+    ran = run_and_show(
+        capfd, "tests.chaos.matrix", *sample, "--jobs", str(JOBS), "--at-once", str(AT_ONCE), "--share", str(SHARE)
+    )
     failed = re.findall(r"FAIL .* s  ([0-9a-f]{8}) ", ran.output)
     assert ran.status == 0, f"{ran.failures}\nagain, one at a time: make chaos CASE={failed[0] if failed else '?'}"
     done = re.search(r"^(\d+) runs, 0 failed", ran.output, re.MULTILINE)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -52,10 +52,10 @@ class Bench:
 
 @dataclass
 class Outcome:
-    """What came of a trial."""
+    """What came of a trial; ``happened``: the ids of its cases whose fault did happen."""
 
     state: str
-    happened: bool
+    happened: list[str]
     seconds: float
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -78,13 +78,17 @@ def request_of(sim: Simulation, *, commit: Approval = Approval.AUTO) -> UpgradeR
 
 
 class Trial:
-    """A run with one fault."""
+    """A run with a fault, or with several, each at a step of its own."""
 
-    def __init__(self, bench: Bench, sim: Simulation, case: Case | None) -> None:
-        self._bench, self._sim, self._case = bench, sim, case
+    def __init__(self, bench: Bench, sim: Simulation, cases: Sequence[Case]) -> None:
+        self._bench, self._sim = bench, sim
+        self._back = any(case.back for case in cases)
+        self._cases = {case.place: (case, case.fault.model_copy()) for case in cases}
+        self._armed: set[Place] = set()
         self._user = User(sim)
         self._acts: list[asyncio.Task[None]] = []
-        self._armed = self._mended = False
+        self._mended = False
+        self._seen = 0
         self._struck: float | None = None
         self._notes: list[str] = []
         self.id = f"chaos-{uuid4().hex[:10]}"
@@ -93,8 +97,7 @@ class Trial:
     async def run(self) -> Outcome:
         """Start the run, drive it to its end, and judge."""
         begun, guests = time.monotonic(), tuple(self._sim.cloud.nova.guests)
-        back = self._case is not None and self._case.back
-        request = request_of(self._sim, commit=Approval.MANUAL if back else Approval.AUTO)
+        request = request_of(self._sim, commit=Approval.MANUAL if self._back else Approval.AUTO)
         asked = request.model_dump(mode="json", exclude_none=True)
         before = await read_digest(self._bench.hosts, request.inventory)
         self._bench.placing.around[self.id] = self._around
@@ -109,36 +112,38 @@ class Trial:
         problems = await self._judge(status, report, guests)
         if not problems:
             problems += await self._compare(before, request.inventory, status)
-        return Outcome(
-            status.state.value, bool(self._sim.cloud.faults.happened), time.monotonic() - begun, problems, self._notes
-        )
+        return Outcome(status.state.value, self._happened(), time.monotonic() - begun, problems, self._notes)
+
+    def _happened(self) -> list[str]:
+        taken = self._sim.cloud.faults.taken
+        return [case.id for case, fault in self._cases.values() if any(fault is one for one in taken)]
 
     # What happens around the steps
 
     @contextlib.asynccontextmanager
     async def _around(self, place: Place) -> AsyncIterator[None]:
-        case = self._case
         self._let_user_act(place)
-        here = case is not None and place == case.place and not self._armed
-        if here and case is not None:
-            self._armed = True
-            self._sim.cloud.faults.arm(case.fault)
+        here = place in self._cases and place not in self._armed
+        if here:
+            self._armed.add(place)
+            self._sim.cloud.faults.arm(self._cases[place][1])
         try:
             yield
         finally:
-            if here and case is not None and not case.lasting:
-                self._sim.cloud.faults.disarm()
+            if here and not self._cases[place][0].lasting:
+                self._sim.cloud.faults.disarm(self._cases[place][1])
 
     def _let_user_act(self, place: Place) -> None:
         """Somebody works on: once the dumps are made, and once the APIs are at the new release."""
         due = ("install/", "expand/") if not self._acts else ("cmp",) if len(self._acts) == 1 else ()
-        at_fault = self._case is not None and place == self._case.place and not self._acts
+        at_fault = place in self._cases and not self._acts
         if place.step.startswith(due) or at_fault:
             self._acts.append(asyncio.create_task(self._user.act()))
 
     def _look(self) -> None:
-        if self._struck is None and self._sim.cloud.faults.happened:
-            self._struck = time.monotonic()
+        struck = len(self._happened())
+        if struck > self._seen:
+            self._seen, self._struck, self._mended = struck, time.monotonic(), False
 
     # What the operator does
 
