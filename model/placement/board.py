@@ -193,6 +193,11 @@ class Board:
         """Give back the room that moves have taken."""
         self.rooms.take_back(Placed(move.item, move.room) for move in moves)
 
+    def redo(self, moves: Iterable[Move]) -> None:
+        """Take again the room that had been given back."""
+        for move in moves:
+            self.rooms.place(move.item, move.room)
+
     def commit(self, host: str, moves: Collection[Move]) -> None:
         """Keep the moves of a host: it is empty now, and what was spilled is on other hosts."""
         catalog = self.task.catalog

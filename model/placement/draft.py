@@ -69,14 +69,14 @@ class Draft:
         return [sorted(hosts, key=place.__getitem__) for _, hosts in sorted(holders.items())]
 
     def _crowded(self, needs: dict[str, set[str]]) -> None:
-        """Where hosts with some traits may be out only so many at once, the next waits for those long before it."""
+        """Where hosts with some traits may be out only so many at once, they are as many chains."""
         for scope in self.task.budget.scopes:
             inside = [host for host in self.hosts if host in scope.hosts]
             if not scope.traits or not inside:
                 continue
             most = self.task.budget.most(scope, inside)
-            for index in range(most, len(inside)):
-                needs[inside[index]].update(inside[max(0, index - 2 * most + 1) : index - most + 1])
+            for before, host in zip(inside, inside[most:], strict=False):
+                needs[host].add(before)
 
 
 class Outing:
@@ -104,14 +104,18 @@ class Outing:
         )
 
     def add(self, host: str, moves: Collection[Move]) -> None:
-        """Take a host with its moves."""
+        """Take a host with its moves, for good."""
+        self.consider(host, moves)
+        self._board.commit(host, moves)
+
+    def consider(self, host: str, moves: Collection[Move]) -> None:
+        """Count a host with its moves, which the board does not know yet."""
         self._groups.update(self._board.groups(host))
         for move in moves:
             if not move.room.clean:
                 self._received.setdefault(move.room.host, set()).add(host)
         self._occupied.change(host, 1)
         self.hosts.append(host)
-        self._board.commit(host, moves)
 
     def remove(self, host: str) -> None:
         """Let a host return."""

@@ -18,7 +18,7 @@ from model.placement.rooms import Room
 from model.placement.shortfalls import explain
 
 # In fleets with more hosts, fewer ways are tried.
-_MANY = 400
+MANY = 400
 
 
 class Way(NamedTuple):
@@ -38,7 +38,7 @@ class Way(NamedTuple):
 def ways(task: Task) -> Iterator[Way]:
     """Yield the ways worth trying; fewer for large fleets, where each takes seconds."""
     most = task.slots.total
-    crowds = (0.0, 0.1, 0.2, 0.3, 0.5, 1.0) if len(task.dirty) <= _MANY else (0.25,)
+    crowds = (0.0, 0.1, 0.2, 0.3, 0.5, 1.0) if len(task.dirty) <= MANY else (0.25,)
     for crowd in crowds:
         yield Way(most, spread=True, crowd=crowd)
     for hasty in sorted({most // 4, most // 2} - {0}):

@@ -7,6 +7,7 @@ Only where nothing is clean, guests of the first host must go to hosts whose tur
 """
 
 from collections.abc import Collection, Mapping
+from typing import NamedTuple
 
 from model.placement.board import Board, Move, Task
 from model.placement.draft import Draft, Outing, wave_of
@@ -18,19 +19,27 @@ from model.placement.shortfalls import explain
 _TRIED = 8
 
 
-def fewest_moves(task: Task, seconds: Mapping[str, float]) -> Draft:
-    """Plan all hosts for the fewest moves. ``seconds``: how long each host is out of service."""
+def fewest_moves(task: Task, seconds: Mapping[str, float], *, crowd: float = 0.25, extra: int = 0) -> Draft:
+    """Plan all hosts for the fewest moves.
+
+    Args:
+        task: what is asked.
+        seconds: how long each host is out of service.
+        crowd: how much it counts that a host shares groups with others (``ranks``).
+        extra: so many more hosts are emptied first than need be; growth begins from more room, for some more moves.
+    """
     draft = Draft(Board(task))
-    rank = ranks(task, draft.board, seconds)
+    rank = ranks(task, draft.board, seconds, crowd)
     canaries = dict.fromkeys(task.canaries())
     while waiting := [host for host in draft.board.left if not canaries or host in canaries]:
-        _next_wave(draft, waiting, rank, canary=bool(canaries))
+        _next_wave(draft, waiting, rank, canary=bool(canaries), extra=0 if canaries else extra)
+        extra = extra if canaries else 0
         for host in [*draft.hosts, *draft.shortfalls]:
             canaries.pop(host, None)
     return draft
 
 
-def _next_wave(draft: Draft, waiting: Collection[str], rank: Mapping[str, float], *, canary: bool) -> None:
+def _next_wave(draft: Draft, waiting: Collection[str], rank: Mapping[str, float], *, canary: bool, extra: int) -> None:
     """Decide one wave; without one, say what each of the waiting hosts lacks."""
     board = draft.board
     room = board.clean_room()
@@ -39,6 +48,8 @@ def _next_wave(draft: Draft, waiting: Collection[str], rank: Mapping[str, float]
     _seed_zones(board, outing, waiting)
     if not outing.hosts:
         _seed(board, outing, waiting, len(waiting))
+    for _ in range(extra):
+        _seed(board, outing, [host for host in waiting if host in board.left], _TRIED, hasty=True)
     if not outing.hosts:
         for host in waiting:
             draft.refuse(explain(board, host))
@@ -47,30 +58,66 @@ def _next_wave(draft: Draft, waiting: Collection[str], rank: Mapping[str, float]
     draft.hosts += outing.hosts
     for host in outing.hosts:
         board.done(host)
+    board.rooms.latest = frozenset(outing.hosts)
+
+
+class _Choice(NamedTuple):
+    """One way to put a wave together.
+
+    Attributes:
+        ample: zones in which those go first that take longest or share groups with many, so that they do not wait for
+            each other at the end; in others, which still grow and come before, it is the emptiest.
+        spread: zones in which targets are chosen apart, so that moves do not wait for each other; in others they are
+            tight, which keeps large gaps whole.
+    """
+
+    ample: frozenset[str]
+    spread: frozenset[str]
 
 
 def _fill(board: Board, outing: Outing, waiting: Collection[str], rank: Mapping[str, float]) -> None:
-    """Take every host whose guests fit into clean rooms, in ascending load; of equal ones the one with more room.
+    """Take hosts whose guests fit into clean rooms: in the fastest way that fills the wave, else the largest wave."""
+    zones = frozenset(board.task.catalog.hosts[host].zone for host in waiting)
+    ample = frozenset(_ample(board, waiting))
+    none: frozenset[str] = frozenset()
+    best: list[tuple[str, list[Move]]] = []
+    for choice in dict.fromkeys(
+        (_Choice(zones, zones), _Choice(ample, zones), _Choice(none, zones), _Choice(none, none))
+    ):
+        chosen, full = _try(board, waiting, rank, choice)
+        for _, moves in reversed(chosen):
+            board.undo(moves)
+        if len(chosen) > len(best):
+            best = chosen
+        if full:
+            break
+    for host, moves in best:
+        board.redo(moves)
+        outing.add(host, moves)
 
-    Where there is room for whatever may go, those go first that take longest or share groups with many, so that they
-    do not wait for each other at the end; zones that still grow come before.
-    """
+
+def _try(
+    board: Board, waiting: Collection[str], rank: Mapping[str, float], choice: _Choice
+) -> tuple[list[tuple[str, list[Move]]], bool]:
+    """Put a wave together in one way; tell whether it is full. Its moves are placed, and not committed."""
     hosts, total, scarcest = board.task.catalog.hosts, board.task.catalog.total, board.task.catalog.scarcest
-    ample = _ample(board, waiting)
 
     def early(host: str) -> tuple[bool, float, float, str]:
-        if hosts[host].zone in ample:
+        if hosts[host].zone in choice.ample:
             return (True, -rank[host], 0.0, host)
         return (False, board.load(host), -sum(total[host][scarcest : scarcest + 1]), host)
 
+    trial = Outing(board)
     board.rooms.forget_inbound()
+    chosen: list[tuple[str, list[Move]]] = []
     for host in sorted(waiting, key=early):
-        if outing.full():
-            return
-        # Tight targets keep large gaps whole, which growth needs; apart they do not wait for each other's moves.
-        board.rooms.spread = hosts[host].zone in ample
-        if outing.admits(host) and (moves := board.try_clean(host)) is not None:
-            outing.add(host, moves)
+        if trial.full():
+            break
+        board.rooms.spread = hosts[host].zone in choice.spread
+        if trial.admits(host) and (moves := board.try_clean(host)) is not None:
+            trial.consider(host, moves)
+            chosen.append((host, moves))
+    return chosen, trial.full()
 
 
 def _ample(board: Board, waiting: Collection[str]) -> set[str]:
@@ -98,43 +145,47 @@ def _seed_zones(board: Board, outing: Outing, waiting: Collection[str]) -> None:
             zones.setdefault(board.task.catalog.hosts[host].zone, []).append(host)
     busy = {board.task.catalog.hosts[host].zone for host in outing.hosts}
     for zone, hosts in sorted(zones.items()):
-        if zone not in busy and all(_bound(board, host, zone) for host in hosts):
-            _seed(board, outing, hosts, _TRIED)
+        if zone in busy:
+            continue
+        held = {host: _held(board, host) for host in hosts}
+        if all(board.rooms.lacks(zone, bound) for bound, _ in held.values()):
+            _seed(board, outing, [h for h, (_, free) in held.items() if not board.rooms.lacks(None, free)], _TRIED)
 
 
-def _bound(board: Board, host: str, zone: str) -> bool:
-    """Tell whether a host's guests that asked for its zone find no clean room there, and its others do anywhere."""
+def _held(board: Board, host: str) -> tuple[list[float], list[float]]:
+    """Return what a host's guests hold that asked for its zone, and what its others do."""
     width = len(board.task.catalog.resources)
     bound, free = [0.0] * width, [0.0] * width
     for item in board.items[host]:
         held = free if item.rules.zone is None else bound
         for index, amount in enumerate(item.need):
             held[index] += amount
-    return board.rooms.lacks(zone, bound) and not board.rooms.lacks(None, free)
+    return bound, free
 
 
-def _seed(board: Board, outing: Outing, hosts: Collection[str], tried: int) -> None:
+def _seed(board: Board, outing: Outing, hosts: Collection[str], tried: int, *, hasty: bool = False) -> None:
     """Empty one host at the price of second moves: the one that costs fewest, and lets another one follow."""
     ranked = sorted((_price(board, host, hosts), board.load(host), host) for host in hosts if outing.admits(host))
     best: tuple[int, str] | None = None
     for price, _, host in ranked[:tried]:
         if best is not None and best[0] <= price - len(board.items[host]):
             break
-        moves = _spill(board, host, outing)
+        moves = _spill(board, host, outing, hasty=hasty)
         if moves is None:
             continue
         board.undo(moves)
         cost = sum(len(move.item.guests) for move in moves if not move.room.clean) + price - _guests(board, host)
         if best is None or cost < best[0]:
             best = (cost, host)
-    if best is not None and (moves := _spill(board, best[1], outing)) is not None:
+    if best is not None and (moves := _spill(board, best[1], outing, hasty=hasty)) is not None:
         outing.add(best[1], moves)
 
 
-def _spill(board: Board, host: str, outing: Outing) -> list[Move] | None:
+def _spill(board: Board, host: str, outing: Outing, *, hasty: bool) -> list[Move] | None:
     zone = board.task.catalog.hosts[host].zone
     nothing = not any(room.zone == zone for room in board.rooms.clean.values())
-    return board.try_spill(host, outing.hosts, Cause.SEED if nothing else Cause.SPILL)
+    cause = Cause.HASTE if hasty else Cause.SEED if nothing else Cause.SPILL
+    return board.try_spill(host, outing.hosts, cause)
 
 
 def _price(board: Board, host: str, hosts: Collection[str]) -> int:

@@ -1,13 +1,13 @@
 """Hosts in waves and a target for every guest: the two orders, side by side."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from model.fleet import Fleet, GuestClass
 from model.placement.board import Task
 from model.placement.bounds import moves_bound, shortest
 from model.placement.draft import Draft
-from model.placement.fastest import fastest, ways
+from model.placement.fastest import MANY, fastest, ways
 from model.placement.fewest import fewest_moves
 from model.placement.ranks import services
 from model.placement.records import MIB_PER_GIB, Assignment, Cost, Durations, Schedule, Shortfall, Skipped, Wave
@@ -15,6 +15,9 @@ from model.placement.ruled_out import Count
 from model.placement.shortfalls import impossible_groups
 from model.placement.simulation import Run, simulate
 from model.rolling import Order, Rolling
+
+# The fewest moves are taken for equal up to one move in so many guests: it may save an hour.
+_MOVES_FOR_TIME = 200
 
 
 class _Made(NamedTuple):
@@ -52,17 +55,32 @@ def schedule(
         for host in concerned:
             if host in task.movers:
                 task.drop(host, shortfall.sentence)
-    slow = _best(task, durations, Order.FEWEST_MOVES, [fewest_moves(task, services(task, durations))])
-    others = (fastest(task, durations, way) for way in ways(task))
-    fast = _best(task, durations, Order.FASTEST, [*others, slow.draft])
+    slow = _fewest(task, durations)
+    fast = _fastest(task, durations, slow)
     chosen, other = (slow, fast) if rolling.order is Order.FEWEST_MOVES else (fast, slow)
     return _finished(task, chosen, other, durations, [shortfall for shortfall, _ in refused])
 
 
-def _best(task: Task, durations: Durations, order: Order, drafts: Iterable[Draft]) -> _Made:
-    """Carry out each draft on paper; take the one with the shortest time among those with the fewest shortfalls."""
-    made = [_made(task, draft, order, durations) for draft in drafts]
-    return min(made, key=lambda each: (len(each.draft.shortfalls), each.run.makespan, each.schedule.cost.moves))
+def _fewest(task: Task, durations: Durations) -> _Made:
+    """Take the shortest of the drafts with the fewest moves, give or take a few."""
+    seconds = services(task, durations)
+    extras = (0,) if len(task.dirty) > MANY else (0, 1, 2, 4)
+    drafts = [fewest_moves(task, seconds, extra=extra) for extra in extras]
+    fewest = min(len(draft.shortfalls) for draft in drafts)
+    made = [_made(task, d, Order.FEWEST_MOVES, durations) for d in drafts if len(d.shortfalls) == fewest]
+    most = min(each.schedule.cost.moves for each in made) + sum(map(len, task.movers.values())) // _MOVES_FOR_TIME
+    return min((m for m in made if m.schedule.cost.moves <= most), key=_price)
+
+
+def _fastest(task: Task, durations: Durations, slow: _Made) -> _Made:
+    """Take the shortest of all drafts, also of those for the fewest moves."""
+    made = [_made(task, fastest(task, durations, way), Order.FASTEST, durations) for way in ways(task)]
+    as_well = _made(task, slow.draft, Order.FASTEST, durations)
+    return min([*made, as_well], key=lambda each: (len(each.draft.shortfalls), *_price(each)))
+
+
+def _price(made: _Made) -> tuple[float, int]:
+    return (made.run.makespan, made.schedule.cost.moves)
 
 
 def _made(task: Task, draft: Draft, order: Order, durations: Durations) -> _Made:

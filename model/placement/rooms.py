@@ -75,6 +75,7 @@ class Rooms:
     """The rooms of all hosts: ``clean`` those that are done or need nothing, ``dirty`` the first lives of the others.
 
     Attributes:
+        latest: hosts that were opened last; when moves are spread, others come before, because these are waited for.
         sums: what the clean ones have free together, by zone; the empty name stands for all zones.
     """
 
@@ -82,6 +83,7 @@ class Rooms:
         """Begin with no room. ``spread``: prefer the target with the fewest moves to it to the tightest fit."""
         self.catalog = catalog
         self.spread = spread
+        self.latest: frozenset[str] = frozenset()
         self.clean: dict[str, Room] = {}
         self.dirty: dict[str, Room] = {}
         self.sums: dict[str, list[float]] = {}
@@ -184,11 +186,12 @@ class Rooms:
 
     def _emptiest(self, item: Item, rooms: list[tuple[float, str]], without: str) -> Room | None:
         """The room that the fewest guests go to, so that no target's limit is waited for."""
-        best, least = None, (0, 0)
+        best, least = None, (0, False, 0)
         for count, room in enumerate(self._possible(item, rooms, without)):
             penalty = 2 * room.dislike(item) + self.catalog.wanted_by_others(room.host, item.rules)
-            if best is None or (penalty, room.inbound) < least:
-                best, least = room, (penalty, room.inbound)
+            cost = (penalty, room.host in self.latest, room.inbound)
+            if best is None or cost < least:
+                best, least = room, cost
             if count >= _COMPARED and not least[0]:
                 break
         return best

@@ -32,6 +32,7 @@ def explain(board: Board, host: str) -> Shortfall:
         resource = task.catalog.resources[lack.resource]
         where = f" in zone {lack.scope.zone}" if lack.scope.zone else ""
         where += f" on hosts with {', '.join(sorted(lack.scope.traits))}" if lack.scope.traits else ""
+        help_ = ", or keep a smaller reserve" if lack.reserve else ""
         kept = f", with {amount(resource, lack.reserve)} kept for failing hosts (reserve_hosts)" if lack.reserve else ""
         return Shortfall(
             host=host,
@@ -40,7 +41,7 @@ def explain(board: Board, host: str) -> Shortfall:
             missing=round(lack.missing, 3),
             unit=unit_of(resource),
             sentence=f"while host {host} is out of service, {amount(resource, lack.missing)} too little is left{where} "
-            f"for all guests{kept}: add a host there, let guests of it be stopped or left, or keep a smaller reserve",
+            f"for all guests{kept}: add a host there, or let guests of it be stopped or left{help_}",
         )
     return _together(board, host)
 
