@@ -115,6 +115,7 @@ class ComputeActivities:
             parallel=params.limits.per_source if params.limits else params.parallel,
             limits=params.limits,
             decided=decided,
+            avoid=params.avoid,
             full=params.policy is not None,
             poll=self._poll,
             rest=self._rest,

@@ -8,10 +8,11 @@ from activities.context import progress
 from activities.drain_report import DrainReport
 from activities.drain_watch import Charge, Watcher
 from activities.errors import StackrollError, StepFailed
+from activities.retarget import Retarget
 from activities.ssh import Hosts
 from activities.traffic import Traffic
 from model.classify import MOVED_BY, STOPPED_BY
-from model.drain import Decision, next_moves
+from model.drain import Decision, HostView, next_moves
 from model.moves import Act, Move
 from model.nova import COLD_MIGRATION, Migration
 from model.work import StepResult
@@ -25,11 +26,14 @@ class Drain:
         self._inventory, self._orders, self._host = charge.inventory, charge.orders, charge.orders.host
         self._report = DrainReport(charge.orders, charge.decided)
         self._watch = Watcher(charge, hosts, self._report)
+        self._retarget = Retarget(charge.inventory, charge.avoid)
         self._held: dict[str, str] = {}
         # How many migrations of a guest there were when nova was asked for one more.
         self._asked: dict[str, int] = {}
         self._counts: dict[str, int] = {}
         self._stays: tuple[str, ...] = ()
+        # Migrations that were looked at for such of others that began in the same moment.
+        self._raced: set[int] = set()
 
     async def run(self, limit: float) -> None:
         """Look, decide, act, until nothing is left but what may stay.
@@ -59,6 +63,7 @@ class Drain:
         if self._charge.full:
             await self._take_marks(moves)
             self._report.warn(await self._watch.crowded(moves))
+            self._report.warn(f"guest {guest}: {reason}" for guest, reason in self._retarget.reasons.items())
         return self._report.result(moves, self._stays)
 
     async def _decide(self) -> Decision:
@@ -67,6 +72,9 @@ class Drain:
             if sum(move.guest == guest for move in view.migrations) > before:
                 self._traffic.forget(self._inventory, guest)
                 del self._asked[guest]
+        if self._charge.full:
+            self._orders = await self._retarget.renew(view, self._orders, self._watch.memory.refusals)
+            await self._end_races(view)
         memory, parallel = self._watch.memory.memory(), self._charge.parallel
         decision = next_moves(view, self._orders, parallel=parallel, memory=memory)
         if decision.done:
@@ -75,6 +83,26 @@ class Drain:
             decision = next_moves(view, self._orders, parallel=parallel, memory=memory)
         self._counts = {guest.id: sum(m.guest == guest.id for m in view.migrations) for guest in view.guests}
         return decision
+
+    async def _end_races(self, view: HostView) -> None:
+        """Two workers may have begun to move two members of a group in the same moment: the later one is taken back.
+
+        Of two that go to the same host both would be there before nova's scheduler has seen either.
+        """
+        mine = {move.guest: move for move in view.migrations if move.moving and move.source == self._host}
+        watched = {guest: groups for guest in mine if (groups := self._watch.spread_groups_of(guest))}
+        if self._charge.limits is None or not watched or all(mine[guest].id in self._raced for guest in watched):
+            return
+        moving = {move.guest: move for move in await servers.moving(self._inventory)}
+        for guest, groups in watched.items():
+            move = mine[guest]
+            if move.target and move.status.startswith("running"):
+                self._raced.add(move.id)
+            for other in {member for group in groups for member in group.members} & moving.keys() - {guest}:
+                if move.target and moving[other].target == move.target and 0 < moving[other].id < move.id:
+                    self._report.warn([f"guest {guest} and {other} of its group were to go to {move.target} at once"])
+                    # Refused when it is over already; the groups are looked at again in the end.
+                    await servers.abort(self._inventory, guest, move.id)
 
     # Acting
 

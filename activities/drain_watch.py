@@ -35,6 +35,7 @@ class Charge:
         parallel: the most migrations from this host at the same time.
         limits: what may move at the same time in the cloud; None leaves it to ``parallel``.
         decided: what an operator said of single guests.
+        avoid: hosts that should take no guests.
         full: whether all that decides is read, and the hypervisor is asked; else guests are moved live or not at all.
         poll: seconds between two looks.
         rest: seconds that a guest rests after its first failure.
@@ -45,6 +46,7 @@ class Charge:
     parallel: int
     limits: Limits | None = None
     decided: Mapping[str, GuestClass] = field(default_factory=dict)
+    avoid: tuple[str, ...] = ()
     full: bool = False
     poll: float = 0.7
     rest: float = 5.0
@@ -68,6 +70,10 @@ class Watcher:
     def groups_of(self, guest: str) -> tuple[ServerGroup, ...]:
         """Return the server groups that a guest is a member of."""
         return tuple(group for group in self._groups if guest in group.members)
+
+    def spread_groups_of(self, guest: str) -> tuple[ServerGroup, ...]:
+        """Return those of its groups whose members are to be on different hosts."""
+        return tuple(group for group in self.groups_of(guest) if group.policy in SPREAD)
 
     async def prepare(self) -> None:
         """Read what does not change while the drain goes on."""

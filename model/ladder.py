@@ -172,15 +172,19 @@ def _attempt(dossier: Dossier, orders: Orders, act: Act, tries: int, *, failed: 
 
 
 def _target(dossier: Dossier, orders: Orders, act: Act, tries: int) -> str | None:
-    """The planned target, then the spares; what has failed is not tried again, and the last word is the scheduler's."""
-    planned = orders.targets.get(dossier.guest.id)
-    named = [host for host in (planned, *orders.spares) if host is not None and host != orders.host]
-    tried = {migration.target for migration in failures(dossier, orders, act)}
+    """The planned target, then the others; what has failed is not tried again, and the last word is the scheduler's."""
+    tried = {move.target for move in failures(dossier, orders, act)}
     tried |= {refusal.target for refusal in _refused(dossier, act)}
     most = dict(rungs(dossier, orders.policy))[act]
     if tries and tries >= most - 1:
         return None
-    return next((host for host in named if host not in tried), None)
+    return next((host for host in named_targets(dossier.guest.id, orders) if host not in tried), None)
+
+
+def named_targets(guest: str, orders: Orders) -> tuple[str, ...]:
+    """Return the hosts that a guest is to be sent to, in order: the planned one, then those chosen since or spares."""
+    named = (orders.targets.get(guest), *orders.others.get(guest, orders.spares))
+    return tuple(dict.fromkeys(host for host in named if host is not None and host != orders.host))
 
 
 def _given_up(dossier: Dossier, orders: Orders) -> Verdict:

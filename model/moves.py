@@ -59,6 +59,7 @@ class Orders(Record):
         policy: what may be done to guests.
         targets: the planned target of each guest.
         spares: hosts to go to, in this order, when the planned one does not take a guest.
+        others: by guest, what was chosen since instead of the spares; nothing where none of them has room.
     """
 
     host: str
@@ -66,6 +67,7 @@ class Orders(Record):
     since: str
     policy: DrainPolicy = DrainPolicy()
     targets: dict[str, str] = {}
+    others: dict[str, tuple[str, ...]] = {}
     spares: tuple[str, ...] = ()
 
 

@@ -52,6 +52,7 @@ class FakeCloud:
     groups: list[dict[str, Any]] = field(default_factory=list)
     aggregates: list[dict[str, Any]] = field(default_factory=list)
     traits: dict[str, list[str]] = field(default_factory=dict)
+    images: dict[str, dict[str, Any]] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
     most_at_once: int = 0
     refuse: Callable[[str], int | None] = lambda guest: None
@@ -205,6 +206,7 @@ class FakeCloud:
                 for kind, name, place in (
                     ("compute", "nova", "compute/v2.1"),
                     ("placement", "placement", "placement"),
+                    ("image", "glance", "image"),
                     ("identity", "keystone", "identity/v3"),
                 )
             ]
@@ -220,8 +222,14 @@ class FakeCloud:
             return (401 if self.keystone_down else 201), {"token": token}
         return 200, {"projects": []}
 
-    def _image(self, _method: str, path: str, _query: dict[str, str], _body: Any, _url: str) -> tuple[int, Any]:
-        return (200, {"versions": [{"id": "v2.17", "status": "CURRENT"}]}) if path == "" else (200, {"images": []})
+    def _image(self, _method: str, path: str, _query: dict[str, str], _body: Any, url: str) -> tuple[int, Any]:
+        if path in {"", "v2"}:
+            links = [{"rel": "self", "href": f"{url}/image/v2/"}]
+            return 200, {"versions": [{"id": "v2.17", "status": "CURRENT", "links": links}]}
+        name = path.rpartition("/")[2]
+        if name == "images":
+            return 200, {"images": []}
+        return (200, self.images[name]) if name in self.images else (404, {"message": "no such image"})
 
     def _compute(  # noqa: PLR0911 - a table of routes
         self, method: str, path: str, query: dict[str, str], body: Any, url: str

@@ -23,7 +23,7 @@ COLD = DrainPolicy(then_cold=True, attempts=1)
 
 @pytest.fixture
 def cloud() -> FakeCloud:
-    return FakeCloud(hosts=("cmp1", "cmp2", "cmp3"))
+    return FakeCloud(hosts=("cmp1", "cmp2", "cmp3", "cmp4"))
 
 
 @pytest.fixture
@@ -185,20 +185,12 @@ async def test_a_copy_that_does_not_converge_is_completed_by_force(cloud: FakeCl
     assert actions(cloud) == ["os-migrateLive", "force-complete"]
 
 
-async def test_a_copy_that_falls_is_left_alone(cloud: FakeCloud, runner: Drainer) -> None:
-    cloud.boot("big")
-    cloud.looks = 40
-    cloud.copies[1] = list(range(1000, 0, -1))
-    await runner.go(DrainPolicy(stuck_after=5.0))
-    assert actions(cloud) == ["os-migrateLive"]
-
-
 async def test_the_next_attempt_waits_until_the_failed_one_is_cleaned_up(cloud: FakeCloud, runner: Drainer) -> None:
     cloud.boot("a")
     cloud.unclean = True
     cloud.outcome = lambda number: "error" if number == 1 else "completed"
     with pytest.raises(ApplicationError, match="waits until a failed attempt is cleaned up"):
-        await runner.go(timeout=0.3)
+        await runner.go(timeout=2.0)
     assert actions(cloud) == ["os-migrateLive"]
     cloud.clean()
     await runner.run(Action.DRAIN_COMPUTE, policy=ALL)
@@ -265,3 +257,35 @@ async def test_failures_of_long_ago_count_against_nobody(cloud: FakeCloud, runne
     cloud.servers["id-a"] |= {"status": "ACTIVE", "OS-EXT-STS:task_state": None}
     await runner.go(DrainPolicy(attempts=1))
     assert cloud.hosts_of() == {"a": "cmp2"}
+
+
+async def test_a_guest_without_a_valid_target_is_given_one_that_has_room(cloud: FakeCloud, runner: Drainer) -> None:
+    for name in "uvwxyz":  # cmp2 is full
+        cloud.boot(name, "cmp2")
+    cloud.boot("planned")
+    cloud.boot("new")
+    result = await runner.go(targets={"id-planned": "cmp3"}, spares=("cmp2", "cmp3"), avoid=())
+    assert sorted(cloud.orders) == [("os-migrateLive", "id-new", "cmp3"), ("os-migrateLive", "id-planned", "cmp3")]
+    assert result.details["warnings"] == ["guest id-new: it has no planned target"]
+
+
+async def test_a_target_that_failed_is_followed_by_one_that_has_room(cloud: FakeCloud, runner: Drainer) -> None:
+    for name in "uvwxyz":  # cmp2 is full
+        cloud.boot(name, "cmp2")
+    cloud.boot("a")
+    cloud.outcome = lambda number: "error" if number == 1 else "completed"
+    await runner.go(targets={"id-a": "cmp3"}, spares=("cmp2", "cmp3", "cmp4"))
+    assert [host for _, _, host in cloud.orders] == ["cmp3", "cmp4"]
+
+
+async def test_two_of_a_group_that_two_workers_sent_to_one_host_are_parted(cloud: FakeCloud, runner: Drainer) -> None:
+    members = [cloud.boot("theirs", "cmp2"), cloud.boot("mine")]
+    cloud.groups = [{"id": "g1", "name": "db", "policy": "anti-affinity", "rules": {}, "members": members}]
+    cloud.looks = 6
+    theirs = cloud.begin_migration("id-theirs", target="cmp3")
+    cloud.begin_migration("id-mine", target="cmp3")
+    result = await runner.go(limits=Limits(), targets={"id-mine": "cmp3"}, spares=("cmp2",))
+    assert theirs["status"] == "completed"
+    assert ("abort", "id-mine", None) in cloud.orders
+    assert cloud.hosts_of() == {"theirs": "cmp3", "mine": "cmp2"}
+    assert "were to go to cmp3 at once" in result.details["warnings"][0]
