@@ -9,10 +9,12 @@ from rich.text import Text
 
 from cli.view import event_line, failure
 from model.comparison import GuestRow, HostVersions
+from model.reboot_report import FleetReport
 from model.report import Fact, Page, Tone, make_page
 from model.status import ApiAvailability, Report, StepState
-from model.words import duration, milliseconds
+from model.words import count, duration, milliseconds
 
+_MOST_ROWS = 40
 TONE_STYLES = {Tone.GOOD: "green", Tone.WARN: "yellow", Tone.BAD: "red", Tone.OPEN: "blue"}
 
 
@@ -23,6 +25,8 @@ def summary(report: Report) -> RenderableType:
     for step in report.steps:
         if step.state is StepState.FAILED:
             parts += [Text(), *failure(step, report.status)]
+    if page.fleet is not None and page.fleet.hosts:
+        parts += [Text(), _fleet(page.fleet)]
     if page.hosts:
         parts += [Text(), _versions(page.hosts)]
     if lost := [api for api in page.apis if api.lost]:
@@ -85,6 +89,22 @@ def _availability(apis: Sequence[ApiAvailability]) -> Group:
         )
         failures += [Text(f"  {api.service}: {line}", style="red") for line in api.failures]
     return Group(table, *failures)
+
+
+def _fleet(fleet: FleetReport) -> Group:
+    table = _table("host", "wave", "state", "moved", "drain", "reboot", "verify", "in all")
+    for host in fleet.hosts[:_MOST_ROWS]:
+        took = (duration(host.seconds[part]) if part in host.seconds else "" for part in ("drain", "reboot", "verify"))
+        away = duration(host.away) if host.away is not None else ""
+        table.add_row(Text(host.host), str(host.wave), host.state.value, str(host.guests), *took, away)
+    parts: list[RenderableType] = [table]
+    if len(fleet.hosts) > _MOST_ROWS:
+        parts.append(Text(f"and {count(len(fleet.hosts) - _MOST_ROWS, 'more host')}", style="dim"))
+    parts += [
+        Text(f"not done: {one.host}: {one.reason}", style="yellow" if one.exposed else "dim")
+        for one in fleet.skipped[:_MOST_ROWS]
+    ]
+    return Group(*parts)
 
 
 def _guests(guests: Sequence[GuestRow]) -> Table:

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from model.render import between
+from model.route import fleet_line, way
 from model.status import Event, HostStatus, PhaseStatus, RunState, StepState, StepStatus, UpgradeStatus, Waiting
 from model.words import clock, count, duration, elapsed
 
@@ -94,7 +95,7 @@ def _header(status: UpgradeStatus, now: str) -> RenderableType:
         (f" {status.state.value.upper().replace('_', ' ')} ", f"bold reverse {STATE_STYLES[status.state]}"),
         ("  ", ""),
         (status.upgrade, "bold"),
-        f"  {status.cloud} {status.source} → {status.target}",
+        f"  {status.cloud} {way(status)}",
     )
     if status.paused and status.state is not RunState.PAUSED:
         first.append("  paused", style="yellow")
@@ -103,8 +104,10 @@ def _header(status: UpgradeStatus, now: str) -> RenderableType:
     second = Text(f"{since} · {until} {elapsed(status.started, now)}", style="dim")
     if status.plan_hash:
         second.append(f" · plan {status.plan_hash}")
-    third = Text(_progress(status))
-    return Group(first, second, third)
+    lines = [first, second, Text(_progress(status))]
+    if status.fleet is not None:
+        lines.append(Text(fleet_line(status.fleet)))
+    return Group(*lines)
 
 
 def _progress(status: UpgradeStatus) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from model.base import Record
 from model.classify import Classified
-from model.fleet import Fleet, GuestClass
+from model.fleet import Fleet, FleetHost, GuestClass
 from model.placement.records import MIB_PER_GIB, Assignment, Cause, Cost, Filter, Schedule, Skipped, Wave
 from model.plan import Plan
 from model.words import count
@@ -13,6 +13,7 @@ from model.work import Finding
 # A plan travels as one payload: of a fleet's guests only those are named that something is to be said of.
 MOST_NAMED = 400
 MOST_EXPLAINED = 2_000
+MOST_CLEAN = 50
 
 
 class ClassCount(Record):
@@ -36,6 +37,7 @@ class Outlook(Record):
         bound: no order does with fewer moves.
         excess: moves beyond one for each mover, by cause.
         cost: what the order costs; ``other``: what the other one would.
+        clean: hosts in service that are not to be done: guests may go there from the beginning.
         again: moves to hosts from which the guest must move once more.
         ruled_out: by guest, the place in ``filters`` of what removed other hosts as its target.
         filters: how many hosts each filter removed.
@@ -53,6 +55,7 @@ class Outlook(Record):
     cost: Cost | None = None
     other: Cost | None = None
     again: tuple[Assignment, ...] = ()
+    clean: tuple[str, ...] = ()
     ruled_out: dict[str, int] = {}
     filters: tuple[dict[str, int], ...] = ()
 
@@ -94,10 +97,15 @@ def look_out(fleet: Fleet, classified: Iterable[Classified], schedule: Schedule,
         excess=schedule.excess,
         cost=schedule.cost,
         other=schedule.other,
+        clean=tuple(name for name, host in fleet.hosts.items() if _takes(host) and name not in hosts)[:MOST_CLEAN],
         again=tuple(move for move in schedule.assignments if move.cause is not Cause.TURN)[:MOST_NAMED],
         ruled_out={move.guest: move.ruled_out for move in schedule.assignments if move.ruled_out >= 0} if few else {},
         filters=schedule.ruled_out if few else (),
     )
+
+
+def _takes(host: FleetHost) -> bool:
+    return host.state == "up" and host.status == "enabled" and not host.forced_down
 
 
 def explain_host(outlook: Outlook, host: str) -> str | None:

@@ -17,6 +17,7 @@ from model.comparison import (
     version_rows,
 )
 from model.plan import Phase
+from model.reboot_report import FleetReport
 from model.status import Event, Report, RunState, StepState, StepStatus
 from model.words import clock, count, duration, elapsed
 
@@ -72,23 +73,26 @@ class Page(Record):
     guests: tuple[GuestRow, ...]
     groups: tuple[StepGroup, ...]
     acts: tuple[Event, ...]
+    fleet: FleetReport | None = None
 
 
 def make_page(report: Report) -> Page:
     """Work out what a report shows."""
     versions, guests = version_rows(report), guest_rows(report)
     tone, headline = _verdict(report)
+    fleet = FleetReport.model_validate(report.fleet) if report.fleet else None
     return Page(
         tone=tone,
         headline=headline,
         text=report.status.message,
-        facts=_facts(report, versions, guests),
+        facts=(*_facts(report, versions, guests), *(_fleet_facts(fleet) if fleet else ())),
         chart=make_chart(report),
         hosts=by_host(versions),
         apis=api_rows(report),
         guests=guests,
         groups=_groups(report.steps),
         acts=tuple(event for event in report.events if event.by),
+        fleet=fleet,
     )
 
 
@@ -100,11 +104,13 @@ def without_repetition(events: Sequence[Event], steps: Iterable[StepStatus]) -> 
     return tuple(event for event in events if event.subject not in plain or event.kind not in _BEGIN_AND_END)
 
 
-_WORDS = {"RollingUpgrade": "upgrade", "Rollback": "rollback"}
+_WORDS = {"RollingUpgrade": "upgrade", "Rollback": "rollback", "RollingReboot": "reboot"}
 
 
 def _verdict(report: Report) -> tuple[Tone, str]:
     run = report.status
+    if run.kind == "RollingReboot":
+        return _reboot_verdict(report)
     match run.state:
         case RunState.COMPLETED:
             tone = Tone.WARN if any(api.failed for api in report.availability) else Tone.GOOD
@@ -119,12 +125,47 @@ def _verdict(report: Report) -> tuple[Tone, str]:
     return Tone.OPEN, f"{run.cloud} on its way from {run.source} to {run.target}: {run.state.value}"
 
 
+def _reboot_verdict(report: Report) -> tuple[Tone, str]:
+    run = report.status
+    match run.state:
+        case RunState.COMPLETED:
+            exposed = run.fleet is not None and run.fleet.exposed
+            tone = Tone.WARN if exposed or any(api.failed for api in report.availability) else Tone.GOOD
+            return tone, f"{run.cloud}'s hypervisors are done" + (", but for some" if exposed else "")
+        case RunState.STOPPED:
+            return Tone.BAD, f"not all of {run.cloud}'s hypervisors are done"
+        case RunState.REFUSED:
+            return Tone.BAD, f"the reboot of {run.cloud} was refused"
+    return Tone.OPEN, f"reboot of {run.cloud}'s hypervisors: {run.state.value}"
+
+
+def _fleet_facts(fleet: FleetReport) -> Iterable[Fact]:
+    done = sum(host.state is StepState.DONE for host in fleet.hosts)
+    exposed = [one.host for one in fleet.skipped if one.exposed]
+    note = f"{len(fleet.skipped)} not to be done" if fleet.skipped else ""
+    note += f", exposed: {', '.join(exposed)}" if exposed else ""
+    tone = Tone.GOOD if done == len(fleet.hosts) and not exposed else Tone.WARN
+    yield Fact(label="hosts", value=f"{done} of {len(fleet.hosts)} done", note=note, tone=tone)
+    each = f"{fleet.moves / fleet.movers:.2f} for each of {count(fleet.movers, 'guest')}, " if fleet.movers else ""
+    planned = f"{fleet.predicted} planned, no order does with fewer than {fleet.bound}"
+    yield Fact(label="moves of guests", value=str(fleet.moves), note=f"{each}at most {fleet.most} of one; {planned}")
+    restarts = sum(guest.restarts for guest in fleet.guests)
+    hows = ", ".join(f"{number} {how}" for how, number in sorted(fleet.hows.items()))
+    note = ", ".join([*([hows] if hows else []), *([f"{fleet.failed} attempts failed"] if fleet.failed else [])])
+    tone = Tone.WARN if restarts else Tone.GOOD
+    yield Fact(label="guests stopped", value=str(restarts) if restarts else "none", note=note, tone=tone)
+    away = [host.away for host in fleet.hosts if host.away is not None]
+    if away:
+        note = f"{duration(min(away))} to {duration(max(away))}"
+        yield Fact(label="a host's turn", value=duration(sum(away) / len(away)), note=note)
+
+
 def _facts(report: Report, versions: Sequence[VersionRow], guests: Sequence[GuestRow]) -> tuple[Fact, ...]:
     run = report.status
     hosts = {row.host for row in versions if row.changed}
     changed = sum(row.changed for row in versions)
     facts = [
-        Fact(label="release", value=f"{run.source} → {run.target}"),
+        Fact(label="release", value=run.source if run.source == run.target else f"{run.source} → {run.target}"),
         Fact(
             label="duration",
             value=elapsed(run.started, run.ended or run.now),

@@ -5,6 +5,7 @@ The web UI draws tables without room between the columns, so every cell but the 
 
 from collections.abc import Sequence
 
+from model.route import fleet_line, way
 from model.status import HostStatus, StepState, StepStatus, UpgradeStatus, Waiting
 from model.words import clock, count
 
@@ -20,12 +21,14 @@ def current_details(status: UpgradeStatus) -> str:
     """Return the Markdown of a run's status."""
     ended = f", ended {clock(status.ended)}" if status.ended else ""
     lines = [
-        f"### {status.cloud}: {status.source} to {status.target}: {status.state.value}"
+        f"### {status.cloud}: {way(status, to='to')}: {status.state.value}"
         + (" (paused)" if status.paused and status.state.value != "paused" else ""),
         "",
         f"plan `{status.plan_hash or 'not made yet'}`, started {clock(status.started, date=True)}{ended} UTC",
         "",
     ]
+    if status.fleet is not None:
+        lines += [fleet_line(status.fleet), ""]
     if status.message:
         lines += [status.message, ""]
     # What somebody must do comes first: the panel is not wide, and nobody scrolls.

@@ -33,6 +33,7 @@ CLOUD = "cloud"
 # Seconds; only the forecast reads them.
 _ESTIMATES = {Action.DRAIN_COMPUTE: 20.0, Action.REBOOT_HOST: 60.0, Action.VERIFY_HOST: 25.0, Action.RUN_HOOK: 2.0}
 _R0, _R1, _R2 = Reversibility.R0, Reversibility.R1, Reversibility.R2
+MOST_SPARES = 8
 _PASSED = (StepState.DONE, StepState.SKIPPED)
 _AT_IT = (StepState.RUNNING, StepState.FAILED, StepState.UNDOING)
 # What a step may take beside what it waits for.
@@ -72,6 +73,20 @@ def open_hooks(plan: Plan, steps: Mapping[str, StepStatus]) -> tuple[Step, ...]:
     hooks = [s for s in plan.steps if s.action is Action.RUN_HOOK and s.undo is not None and _wave_of(s.id)]
     ran = [step for step in hooks if steps[step.id].state is StepState.DONE]
     return tuple(step for step in reversed(ran) if _wave_of(step.id) not in over)
+
+
+def spares_for(plan: Plan, steps: Mapping[str, StepStatus], outlook: Outlook, host: str) -> tuple[str, ...]:
+    """Return hosts to go to when a planned target does not take a guest: such as are done, or need nothing.
+
+    Not all hosts ask the same ones first.
+    """
+    drains = [step.target for step in plan.steps if step.action is Action.DRAIN_COMPUTE]
+    done = [name for name in drains if all(steps[s.id].state in _PASSED for s in plan.members(f"host/{name}"))]
+    clean = [*done, *outlook.clean]
+    if not clean:
+        return ()
+    place = (drains.index(host) * MOST_SPARES) % len(clean) if host in drains else 0
+    return tuple(name for name in (*clean[place:], *clean[:place]) if name != host)[:MOST_SPARES]
 
 
 def fleet_status(plan: Plan, steps: Mapping[str, StepStatus], outlook: Outlook) -> FleetStatus:

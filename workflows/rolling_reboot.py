@@ -23,7 +23,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows import names
     from workflows.executor import Executor, StepError
     from workflows.ledger import Ledger
-    from workflows.reboot_plan import fleet_status, open_hooks
+    from workflows.reboot_plan import fleet_status, open_hooks, spares_for
     from workflows.run import Run
 
 
@@ -173,13 +173,15 @@ class RollingReboot(Run):
             raise _no(order.problem)
 
     def steps_of(self, plan: Plan, node: str) -> tuple[Step, ...]:
-        """Return the steps that are about to begin, with the limits of now."""
-        return tuple(self._limited(step) for step in super().steps_of(plan, node))
+        """Return the steps that are about to begin, with the limits and the finished hosts of now."""
+        return tuple(self._as_of_now(plan, step) for step in super().steps_of(plan, node))
 
-    def _limited(self, step: Step) -> Step:
+    def _as_of_now(self, plan: Plan, step: Step) -> Step:
         if step.action is not Action.DRAIN_COMPUTE:
             return step
-        return step.model_copy(update={"params": {**step.params, "limits": self._limits.model_dump()}})
+        spares = spares_for(plan, self.ledger.steps, self._outlook, step.target)
+        now = {"limits": self._limits.model_dump(mode="json"), "spares": list(spares)}
+        return step.model_copy(update={"params": {**step.params, **now}})
 
     def _fleet(self) -> FleetStatus | None:
         """How far the fleet is."""

@@ -55,7 +55,7 @@ def test_the_kind_of_a_kernel(kernel: str, kind: str) -> None:
     ],
 )
 def test_what_asks_for_a_reboot(found: dict[str, tuple[str, ...]], kernel: str | None, reasons: tuple[str]) -> None:
-    need = judge_need(HostBoot(boot_id="b", kernel="6.1.0-40-amd64", **found), kernel)  # type: ignore[arg-type]
+    need = judge_need(HostBoot(boot_id="b", kernel="6.1.0-40-amd64", **found), kernel)
     assert (need.required, need.reasons) == (bool(reasons), reasons)
     assert need.text == ("; ".join(reasons) or "nothing on it waits for a reboot")
 
