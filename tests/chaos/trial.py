@@ -31,9 +31,11 @@ from tests.chaos.points import Place
 from tests.chaos.user import User
 
 _Answer = TypeVar("_Answer", UpgradeStatus, Report)
-# Real seconds: after so long a fault is mended whether the run has asked for it or not; a run may take so long.
+# Real seconds: after so long a fault is mended whether the run has asked for it or not; a run may take so long, and
+# longer by so much for each further fault.
 MENDED_AFTER = 12.0
 LONGEST = 240.0
+LONGER = 60.0
 LOOK_EVERY = 0.8
 OLD, NEW = "2026.1", "2026.2"
 ENDS = {RunState.COMPLETED: NEW, RunState.ROLLED_BACK: OLD, RunState.REFUSED: OLD}
@@ -149,7 +151,7 @@ class Trial:
 
     async def _drive(self, handle: WorkflowHandle[Any, Any]) -> UpgradeStatus:
         """Do what an operator does until the run has ended."""
-        until = time.monotonic() + LONGEST
+        until = time.monotonic() + LONGEST + LONGER * max(0, len(self._cases) - 1)
         while True:
             status = await _asked(handle, "status", UpgradeStatus)
             if status.ended:
