@@ -45,7 +45,7 @@ class ComputeActivities:
         self._hosts = toolbox.hosts
         self._poll = poll
         self._rest = rest
-        self._traffic = Traffic()
+        self._traffic = Traffic(fresh=3 * poll)
 
     @step_activity(Action.DISABLE_COMPUTE)
     async def disable_compute(self, work: Work, params: ComputeParams) -> StepResult:

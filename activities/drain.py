@@ -101,6 +101,7 @@ class Drain:
             for other in {member for group in groups for member in group.members} & moving.keys() - {guest}:
                 if move.target and moving[other].target == move.target and 0 < moving[other].id < move.id:
                     self._report.warn([f"guest {guest} and {other} of its group were to go to {move.target} at once"])
+                    self._raced.add(move.id)
                     # Refused when it is over already; the groups are looked at again in the end.
                     await servers.abort(self._inventory, guest, move.id)
 

@@ -138,7 +138,10 @@ class Watcher:
 
     async def _remember(self, view: HostView) -> None:
         self.memory.see(view.migrations)
-        await asyncio.gather(*(self._look_for_leftovers(guest, view) for guest in view.guests))
+        busy = {move.guest for move in view.migrations if move.unfinished}
+        for guest in busy:
+            self.memory.see_leftovers(guest, ())
+        await asyncio.gather(*(self._look_for_leftovers(one, view) for one in view.guests if one.id not in busy))
         self._looks += 1
         if self._charge.full and self._looks % LOOKS_BETWEEN == 1:
             mine = [move for move in view.migrations if move.kind == LIVE_MIGRATION and move.source == self._host]

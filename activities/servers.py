@@ -36,6 +36,7 @@ _MOVING = (
     "migrating",
     "post-migrating",
 )
+_MOVING_SERVERS = ("MIGRATING", "RESIZE")
 _TRAIT = re.compile(r"^trait\w*:(.+)$")
 _RESOURCE = re.compile(r"^resources\w*:(.+)$")
 _MIB_PER_GIB = 1024
@@ -220,14 +221,12 @@ async def moving(inventory: Inventory) -> tuple[Migration, ...]:
 
     A migration that nova has just taken on has no record yet: it shows in its server's status only.
     """
-    lists = await asyncio.gather(
-        *(openstack.migrations(inventory, status=status) for status in _MOVING),
-    )
-    servers = await asyncio.gather(
-        *(openstack.guests(inventory, status=status) for status in ("MIGRATING", "RESIZE")),
-    )
-    found = {move.guest: move for moves in lists for move in moves if move.moving}
-    for guest in (guest for guests in servers for guest in guests):
+    # One after the other: together they would take the connections of everybody else. And in the order in which a
+    # migration comes through them: one that goes on meanwhile is seen in the next.
+    guests = [guest for status in _MOVING_SERVERS for guest in await openstack.guests(inventory, status=status)]
+    moves = [move for status in _MOVING for move in await openstack.migrations(inventory, status=status)]
+    found = {move.guest: move for move in moves if move.moving}
+    for guest in guests:
         unseen = Migration(id=0, guest=guest.id, kind=LIVE_MIGRATION, status="accepted", source=guest.host or "")
         found.setdefault(guest.id, unseen)
     return tuple(found.values())

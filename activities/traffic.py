@@ -23,8 +23,13 @@ UNSEEN = 10.0
 
 @dataclass
 class Traffic:
-    """What this worker has asked nova to move, by cloud."""
+    """What this worker has asked nova to move, by cloud.
 
+    ``fresh``: for so many seconds a look at all migrations may tell guests to wait; nothing begins without a new look.
+    """
+
+    fresh: float = 2.0
+    _looks: dict[str, tuple[float, tuple[Migration, ...]]] = field(default_factory=dict)
     _locks: dict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     _asked: dict[str, dict[str, tuple[float, Migration]]] = field(default_factory=lambda: defaultdict(dict))
 
@@ -45,10 +50,15 @@ class Traffic:
         Returns:
             Why the guest must wait, if it must; and why nova refused, if it did.
         """
+
+        def judge(moving: tuple[Migration, ...]) -> str | None:
+            return find_hindrance(guest, source, target, moving, limits=limits, zones=zones, groups=groups)
+
         async with self._locks[inventory.cloud]:
-            moving = await self._moving(inventory)
-            hindrance = find_hindrance(guest, source, target, moving, limits=limits, zones=zones, groups=groups)
-            if hindrance is not None:
+            taken, known = self._looks.get(inventory.cloud, (0.0, ()))
+            if time.monotonic() - taken < self.fresh and (hindrance := judge(self._with_asked(inventory, known))):
+                return hindrance, None
+            if hindrance := judge(await self._moving(inventory)):
                 return hindrance, None
             refusal = await ask()
             if refusal is None:
@@ -69,4 +79,9 @@ class Traffic:
             # Nova knows better, or has long forgotten.
             if (guest in seen and seen[guest].target) or now - since > UNSEEN:
                 del asked[guest]
-        return tuple((seen | {guest: move for guest, (_, move) in asked.items()}).values())
+        self._looks[inventory.cloud] = (now, tuple(seen.values()))
+        return self._with_asked(inventory, tuple(seen.values()))
+
+    def _with_asked(self, inventory: Inventory, moving: tuple[Migration, ...]) -> tuple[Migration, ...]:
+        asked = {guest: move for guest, (_, move) in self._asked[inventory.cloud].items()}
+        return tuple(({move.guest: move for move in moving} | asked).values())

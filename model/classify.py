@@ -179,7 +179,7 @@ def classify(
         code=case.code,
         reason=case.reason,
         remedy=case.remedy.format(id=guest.id) if case.kind is GuestClass.BLOCKED else "",
-        warnings=tuple(_warnings(guest, wish, case, policy)),
+        warnings=tuple(_warnings(guest, wish, case, policy, decided)),
         may_be_off=short is None,
     )
 
@@ -297,12 +297,17 @@ def _allow(guest: FleetGuest, case: _Case, policy: DrainPolicy) -> _Case:
     )
 
 
-def _warnings(guest: FleetGuest, wish: Wish, case: _Case, policy: DrainPolicy) -> Iterable[str]:
+def _warnings(
+    guest: FleetGuest, wish: Wish, case: _Case, policy: DrainPolicy, decided: GuestClass | None
+) -> Iterable[str]:
     yield from wish.warnings
-    if wish.kind is not None and wish.kind not in policy.owners:
-        yield f"its owner says {wish.kind} ({DRAIN_KEY}), which owners may not ask for"
-    elif wish.kind is not None and case.kind is not wish.kind:
-        yield f"its owner says {wish.kind} ({DRAIN_KEY}), which is not done: {case.reason}"
+    if not is_settled(guest):
+        return
+    if decided not in {None, case.kind}:
+        yield f"an operator says {decided}, which is not done: {case.reason}"
+    if wish.kind not in {None, case.kind}:
+        why = case.reason if wish.kind in policy.owners else "owners may not ask for that"
+        yield f"its owner says {wish.kind} ({DRAIN_KEY}), which is not done: {why}"
     if guest.locked and case.kind is not GuestClass.BLOCKED:
         yield "it is locked; administrators may act on it all the same"
     if guest.status == "SHUTOFF" and guest.power_state == 1:

@@ -1,5 +1,6 @@
 """Drains by policy, with the real activities against a nova over HTTP."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from model.work import StepResult
 from tests.activities.fake_openstack import FakeCloud, serve
 from tests.activities.test_compute import Runner
 
+# Of a busy machine: nothing here waits for it.
+PATIENCE = 100.0
 ALL = DrainPolicy(allow=tuple(GuestClass))
 COLD = DrainPolicy(then_cold=True, attempts=1)
 
@@ -36,7 +39,7 @@ class Drainer(Runner):
     """Drains cmp1 by a policy."""
 
     async def go(self, policy: DrainPolicy = ALL, **params: Any) -> StepResult:
-        return await self.drain(policy=policy, **params)
+        return await self.drain(policy=policy, seconds=PATIENCE, **params)
 
     @property
     def mine(self) -> dict[str, Any]:
@@ -289,3 +292,29 @@ async def test_two_of_a_group_that_two_workers_sent_to_one_host_are_parted(cloud
     assert ("abort", "id-mine", None) in cloud.orders
     assert cloud.hosts_of() == {"theirs": "cmp3", "mine": "cmp2"}
     assert "were to go to cmp3 at once" in result.details["warnings"][0]
+
+
+async def test_drains_of_one_worker_share_the_limits(cloud: FakeCloud, runner: Drainer) -> None:
+    hosts = ("cmp1", "cmp2")
+    for host in hosts:
+        await runner.run(Action.DISABLE_COMPUTE, host=host)
+        for number in range(3):
+            cloud.boot(f"{host}-{number}", host)
+    targets = {guest: f"cmp{3 + number % 2}" for number, guest in enumerate(cloud.servers)}
+    limits = Limits(per_source=3, total=2)
+    await asyncio.gather(
+        *(
+            runner.run(Action.DRAIN_COMPUTE, seconds=PATIENCE, host=host, policy=ALL, limits=limits, targets=targets)
+            for host in hosts
+        )
+    )
+    assert cloud.most_at_once == 2
+    assert {guest: cloud.servers[guest]["OS-EXT-SRV-ATTR:host"] for guest in targets} == targets
+
+
+async def test_an_operator_s_wish_that_cannot_be_is_told(cloud: FakeCloud, runner: Drainer) -> None:
+    cloud.boot("a", status="PAUSED")
+    result = await runner.go(stop=("id-a",))
+    assert result.details["warnings"] == [
+        "guest a (id-a): an operator says stop, which is not done: it is PAUSED, and stays so"
+    ]
