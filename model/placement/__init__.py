@@ -1,7 +1,7 @@
 """Order, room and targets: in which order hosts are emptied, and where each of their guests goes."""
 
 from model.placement.bounds import MakespanBound, MovesBound, bound, makespan_bound
-from model.placement.planner import schedule
+from model.placement.planner import schedule, schedules
 from model.placement.records import (
     Assignment,
     Cause,
@@ -40,5 +40,6 @@ __all__ = [
     "choose_targets",
     "makespan_bound",
     "schedule",
+    "schedules",
     "simulate",
 ]

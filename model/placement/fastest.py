@@ -38,11 +38,11 @@ class Way(NamedTuple):
 def ways(task: Task) -> Iterator[Way]:
     """Yield the ways worth trying; fewer for large fleets, where each takes seconds."""
     most = task.slots.total
-    crowds = (0.0, 0.1, 0.2, 0.3, 0.5, 1.0) if len(task.dirty) <= MANY else (0.25,)
+    crowds = (0.1, 0.2, 0.3, 0.5) if len(task.dirty) <= MANY else (0.25,)
     for crowd in crowds:
         yield Way(most, spread=True, crowd=crowd)
-    for hasty in sorted({most // 4, most // 2} - {0}):
-        yield Way(hasty, spread=True, crowd=0.25)
+    if most > 1:
+        yield Way(most // 2, spread=True, crowd=0.25)
 
 
 def fastest(task: Task, durations: Durations, way: Way) -> Draft:

@@ -48,6 +48,18 @@ def schedule(
         hosts: the names of those to be done. All others that are up and enabled are targets from the beginning.
         durations: what moves and reboots are expected to take.
     """
+    return schedules(fleet, classes, rolling, hosts=hosts, durations=durations)[rolling.order]
+
+
+def schedules(
+    fleet: Fleet,
+    classes: Mapping[str, GuestClass],
+    rolling: Rolling,
+    *,
+    hosts: Collection[str],
+    durations: Durations | None = None,
+) -> dict[Order, Schedule]:
+    """Plan both orders; the arguments are those of ``schedule``, whose ``rolling.order`` makes no difference here."""
     durations = durations or Durations()
     task = Task(fleet, classes, rolling, hosts)
     refused = impossible_groups(task)
@@ -57,8 +69,11 @@ def schedule(
                 task.drop(host, shortfall.sentence)
     slow = _fewest(task, durations)
     fast = _fastest(task, durations, slow)
-    chosen, other = (slow, fast) if rolling.order is Order.FEWEST_MOVES else (fast, slow)
-    return _finished(task, chosen, other, durations, [shortfall for shortfall, _ in refused])
+    found = [shortfall for shortfall, _ in refused]
+    return {
+        Order.FEWEST_MOVES: _finished(task, slow, fast, durations, found),
+        Order.FASTEST: _finished(task, fast, slow, durations, found),
+    }
 
 
 def _fewest(task: Task, durations: Durations) -> _Made:
