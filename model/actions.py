@@ -247,6 +247,21 @@ class WatchHostsParams(Record):
     seconds: float = 0.0
 
 
+class ReturnGuestsParams(Record):
+    """``return_guests``: move guests back to a host while they run; who cannot go is left, and told.
+
+    Attributes:
+        guests: their ids.
+        attempts: failed migrations, or refusals to begin one, after which a guest is left where it is.
+    """
+
+    host: str
+    guests: tuple[str, ...]
+    limits: Limits = Limits()
+    attempts: int = 3
+    timeout: float = 1800.0
+
+
 class GateParams(Record):
     """``gate``: wait for an approval. ``losses``: the step whose result names what would be lost."""
 
@@ -292,6 +307,7 @@ PARAMS: dict[Action, type[Record]] = {
     Action.RELEASE_HOST: ComputeParams,
     Action.RUN_HOOK: HookParams,
     Action.WATCH_HOSTS: WatchHostsParams,
+    Action.RETURN_GUESTS: ReturnGuestsParams,
     Action.GATE: GateParams,
     Action.SOAK: SoakParams,
 }

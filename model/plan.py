@@ -85,6 +85,7 @@ class Action(StrEnum):
     RELEASE_HOST = "release_host"
     RUN_HOOK = "run_hook"
     WATCH_HOSTS = "watch_hosts"
+    RETURN_GUESTS = "return_guests"
     GATE = "gate"
     SOAK = "soak"
 

@@ -8,6 +8,7 @@ from activities.availability import AvailabilityActivities
 from activities.compute import ComputeActivities
 from activities.context import Toolbox, activities_of
 from activities.facts import FactsActivities
+from activities.homecoming import HomecomingActivities
 from activities.hooks import HookActivities
 from activities.hosts import HostActivities
 from activities.objects import ObjectActivities
@@ -56,6 +57,7 @@ class Activities:
             ComputeActivities(tools),
             RebootActivities(tools),
             HookActivities(tools),
+            HomecomingActivities(),
             VerifyActivities(tools),
             ObjectActivities(tools),
             RollbackActivities(tools),

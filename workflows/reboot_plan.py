@@ -6,6 +6,7 @@ waves that the schedule says must be over, and as many hosts of a zone or an agg
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from model.actions import (
@@ -14,6 +15,7 @@ from model.actions import (
     GateParams,
     HookParams,
     RebootHostParams,
+    ReturnGuestsParams,
     StartGuestsParams,
     VerifyHostParams,
     WatchHostsParams,
@@ -34,8 +36,9 @@ CLOUD = "cloud"
 _ESTIMATES = {Action.DRAIN_COMPUTE: 20.0, Action.REBOOT_HOST: 60.0, Action.VERIFY_HOST: 25.0, Action.RUN_HOOK: 2.0}
 _R0, _R1, _R2 = Reversibility.R0, Reversibility.R1, Reversibility.R2
 MOST_SPARES = 8
+# Hosts to which guests are moved back at the same time; the limits of migrations count besides.
+RETURNS = 4
 _PASSED = (StepState.DONE, StepState.SKIPPED)
-_AT_IT = (StepState.RUNNING, StepState.FAILED, StepState.UNDOING)
 # What a step may take beside what it waits for.
 _MARGIN = 120.0
 
@@ -61,7 +64,7 @@ def make_reboot_plan(request: RebootRequest, fleet: Fleet, schedule: Schedule) -
         cloud=request.inventory.cloud,
         source=release,
         target=release,
-        limits={"hosts": max(1, schedule.slots.total)},
+        limits={"hosts": max(1, schedule.slots.total), **({"returns": RETURNS} if writer.returns else {})},
         steps=in_order(writer.steps),
     )
 
@@ -89,29 +92,34 @@ def spares_for(plan: Plan, steps: Mapping[str, StepStatus], outlook: Outlook, ho
     return tuple(name for name in (*clean[place:], *clean[:place]) if name != host)[:MOST_SPARES]
 
 
-def fleet_status(plan: Plan, steps: Mapping[str, StepStatus], outlook: Outlook) -> FleetStatus:
-    """Return how far the waves, hosts and guests of a plan are."""
-    ends = {_wave_of(step.id): step.id for step in plan.steps if _wave_of(step.id)}
-    open_ = [wave for wave, id_ in ends.items() if steps[id_].state not in _PASSED]
-    drains = [step for step in plan.steps if step.action is Action.DRAIN_COMPUTE]
-    guests = {step.id: len(step.params.get("targets", {})) for step in drains}
-    done = working = 0
-    for step in drains:
-        members = [steps[member.id].state for member in plan.members(step.group or "")]
-        done += all(state in _PASSED for state in members)
-        working += any(state in _AT_IT for state in members) or (
-            any(state in _PASSED for state in members) and not all(state in _PASSED for state in members)
+class FleetView:
+    """How far the waves, hosts and guests of a plan are. It is asked after each event, of a thousand hosts too."""
+
+    def __init__(self, plan: Plan, outlook: Outlook) -> None:
+        """Look up once what does not change."""
+        self._ends = {_wave_of(step.id): step.id for step in plan.steps if _wave_of(step.id)}
+        groups = [plan.members(group) for group in plan.groups if group.startswith("host/")]
+        # The steps of a host follow one another: the first and the last one say where it is.
+        self._hosts = [(steps[0].id, steps[-1].id) for steps in groups]
+        drains = [step for step in plan.steps if step.action is Action.DRAIN_COMPUTE]
+        self._guests = {step.id: len(step.params.get("targets", {})) for step in drains}
+        self._exposed = tuple(one.host for one in outlook.exposed)
+
+    def status(self, steps: Mapping[str, StepStatus]) -> FleetStatus:
+        """Return how far they are."""
+        done = sum(steps[last].state in _PASSED for _, last in self._hosts)
+        begun = sum(steps[first].state is not StepState.PENDING for first, _ in self._hosts)
+        open_ = (wave for wave, id_ in self._ends.items() if steps[id_].state not in _PASSED)
+        return FleetStatus(
+            waves=len(self._ends),
+            wave=min(open_, default=len(self._ends)),
+            done=done,
+            working=max(0, begun - done),
+            left=len(self._hosts) - max(begun, done),
+            guests=sum(self._guests.values()),
+            guests_left=sum(number for id_, number in self._guests.items() if steps[id_].state not in _PASSED),
+            exposed=self._exposed,
         )
-    return FleetStatus(
-        waves=len(ends),
-        wave=min(open_, default=len(ends)),
-        done=done,
-        working=working,
-        left=len(drains) - done - working,
-        guests=sum(guests.values()),
-        guests_left=sum(guests[step.id] for step in drains if steps[step.id].state not in _PASSED),
-        exposed=tuple(one.host for one in outlook.exposed),
-    )
 
 
 def _wave_of(id_: str) -> int:
@@ -187,6 +195,11 @@ class _Writer:
             end = self._hook(hook, f"wave/{number}/after_wave-{place}", "after_wave", (end,), wave=number)
         return (end,)
 
+    @property
+    def returns(self) -> bool:
+        """Whether guests are moved back at the end."""
+        return self.request.spec.rebalance == "return"
+
     def finish(self) -> None:
         """Write the last look at everything that was done."""
         hosts = tuple(host for wave in self.schedule.waves for host in wave.hosts)
@@ -196,9 +209,46 @@ class _Writer:
         needs = tuple(step.id for step in self.steps if step.id not in needed)
         params = WatchHostsParams(hosts=hosts)
         title = "see that every host that was rebooted is up"
-        self._add(
+        end = self._add(
             "finish/hosts", title, Action.WATCH_HOSTS, CLOUD, params, needs, _R0, phase=Phase.FINISH, timeout=600.0
         )
+        for host in hosts if self.returns else ():
+            self._return(host, (end,))
+
+    def _return(self, host: str, needs: tuple[str, ...]) -> None:
+        """Write the return of the guests that were on a host at the beginning."""
+        spec, guests = self.request.spec, self.homes.get(host, ())
+        if not guests:
+            return
+        self._add(
+            f"return/{host}",
+            f"move guests back to {host}",
+            Action.RETURN_GUESTS,
+            host,
+            ReturnGuestsParams(
+                host=host,
+                guests=guests,
+                limits=spec.limits,
+                attempts=spec.drain.attempts,
+                timeout=spec.drain_timeout,
+            ),
+            needs,
+            _R1,
+            phase=Phase.FINISH,
+            limit="returns",
+            timeout=spec.drain_timeout + _MARGIN,
+        )
+
+    @cached_property
+    def homes(self) -> dict[str, tuple[str, ...]]:
+        """The guests of each host as they were at the beginning: a guest's first move begins there."""
+        seen: set[str] = set()
+        found: dict[str, list[str]] = {}
+        for move in self.schedule.assignments:
+            if move.guest not in seen:
+                seen.add(move.guest)
+                found.setdefault(move.source, []).append(move.guest)
+        return {host: tuple(guests) for host, guests in found.items()}
 
     def _host(self, host: str, wave: int, needs: tuple[str, ...]) -> None:
         spec, hooks = self.request.spec, self.request.spec.hooks

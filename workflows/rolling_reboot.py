@@ -23,7 +23,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows import names
     from workflows.executor import Executor, StepError
     from workflows.ledger import Ledger
-    from workflows.reboot_plan import fleet_status, open_hooks, spares_for
+    from workflows.reboot_plan import FleetView, open_hooks, spares_for
     from workflows.run import Run
 
 
@@ -41,6 +41,7 @@ class RollingReboot(Run):
         self._request: RebootRequest | None = None
         self._outlook = Outlook()
         self._limits = Limits()
+        self._view: FleetView | None = None
 
     @workflow.run
     async def run(self, request: JsonObject) -> JsonObject:
@@ -84,6 +85,7 @@ class RollingReboot(Run):
             raise self.refusal("; ".join(f"{error.subject}: {_reason(error)}" for error in errors), told=True)
         self._limits = request.spec.limits
         self.ledger.begin(made.plan)
+        self._view = FleetView(made.plan, made.outlook)
         waves = len(made.outlook.waves)
         self.ledger.note(workflow.now(), "plan", made.plan.hash, f"{len(made.plan.steps)} steps in {waves} waves")
         return made.plan
@@ -177,6 +179,8 @@ class RollingReboot(Run):
         return tuple(self._as_of_now(plan, step) for step in super().steps_of(plan, node))
 
     def _as_of_now(self, plan: Plan, step: Step) -> Step:
+        if step.action is Action.RETURN_GUESTS:
+            return step.model_copy(update={"params": {**step.params, "limits": self._limits.model_dump(mode="json")}})
         if step.action is not Action.DRAIN_COMPUTE:
             return step
         spares = spares_for(plan, self.ledger.steps, self._outlook, step.target)
@@ -185,8 +189,7 @@ class RollingReboot(Run):
 
     def _fleet(self) -> FleetStatus | None:
         """How far the fleet is."""
-        plan = self.ledger.plan
-        return fleet_status(plan, self.ledger.steps, self._outlook) if plan is not None else None
+        return self._view.status(self.ledger.steps) if self._view is not None else None
 
     def make_report(self) -> Report:
         """Return the report as far as the run has come, with its hosts and guests."""

@@ -19,7 +19,7 @@ from tests.cli.runs import at
 from tests.workflows.reboot_cloud import fleet, plan_of, request
 from workflows.details import current_details
 from workflows.ledger import pending
-from workflows.reboot_plan import fleet_status, open_hooks, spares_for
+from workflows.reboot_plan import FleetView, open_hooks, spares_for
 
 RESULT = plan_of(RebootRequest.model_validate(request(3, cloud="lab")), fleet(3))
 
@@ -80,7 +80,7 @@ def test_how_far_the_fleet_is() -> None:
     working = states(cmp1=StepState.DONE)
     working["cmp2/disable"] = working["cmp2/disable"].model_copy(update={"state": StepState.RUNNING})
     outlook = RESULT.outlook.model_copy(update={"skipped": (Skipped(host="cmp9", reason="x", exposed=True),)})
-    found = fleet_status(plan(), working, outlook)
+    found = FleetView(plan(), outlook).status(working)
     assert (found.waves, found.done, found.working, found.left) == (3, 1, 1, 1)
     assert (found.guests, found.exposed) == (RESULT.outlook.cost.moves if RESULT.outlook.cost else None, ("cmp9",))
     assert fleet_line(found) == (

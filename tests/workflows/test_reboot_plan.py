@@ -214,3 +214,14 @@ def test_an_upgrade_s_host_is_no_reboot() -> None:
     plan = made()
     upgrade = [step for step in plan.members("host/cmp1") if step.action is not Action.VERIFY_HOST]
     assert workflow_of(tuple(upgrade)) is HostUpgrade
+
+
+def test_guests_go_back_at_the_end_where_the_spec_says_so() -> None:
+    assert not [step for step in made().steps if step.action is Action.RETURN_GUESTS]
+    plan = made(rebalance="return")
+    returns = {step.target: step for step in plan.steps if step.action is Action.RETURN_GUESTS}
+    homes = {host: step.params["guests"] for host, step in returns.items()}
+    assert homes == {"cmp1": ["id-vm1a"], "cmp2": ["id-vm2a"], "cmp3": ["id-vm3a"]}
+    assert {step.needs for step in returns.values()} == {("finish/hosts",)}
+    assert {(step.group, step.limit, step.phase) for step in returns.values()} == {(None, "returns", Phase.FINISH)}
+    assert plan.limits["returns"] >= 1
