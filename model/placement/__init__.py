@@ -16,6 +16,7 @@ from model.placement.records import (
 )
 from model.placement.simulation import HostRun, MoveRun, Run, StuckError, simulate
 from model.placement.targets import Choice, Kind, choose_targets
+from model.placement.why import ruled_out_text, why_guest, why_host
 
 __all__ = [
     "Assignment",
@@ -39,7 +40,10 @@ __all__ = [
     "bound",
     "choose_targets",
     "makespan_bound",
+    "ruled_out_text",
     "schedule",
     "schedules",
     "simulate",
+    "why_guest",
+    "why_host",
 ]

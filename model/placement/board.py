@@ -106,6 +106,7 @@ class Board:
         left: the hosts that are not planned yet.
         moves: all moves so far.
         twice: guests that must move once more, and may not be put on a host that is to be emptied again.
+        latest_groups: the anti-affinity groups of the last wave's hosts, where there are waves.
         last: where the order of all hosts is known beforehand: those that are emptied last, first.
     """
 
@@ -119,6 +120,7 @@ class Board:
         self.moves: list[Move] = []
         self.twice: set[str] = set()
         self.last: list[str] = []
+        self.latest_groups: frozenset[str] = frozenset()
         self._groups = {name: anti_groups(catalog, [guest.id for guest in catalog.on[name]]) for name in task.dirty}
         for name in task.clean:
             self.rooms.open(name, catalog.on[name], clean=True)

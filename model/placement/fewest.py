@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from model.placement.board import Board, Move, Task
 from model.placement.draft import Draft, Outing, wave_of
-from model.placement.ranks import ranks
+from model.placement.ranks import ample_zones, ranks
 from model.placement.records import Cause
 from model.placement.shortfalls import explain
 
@@ -19,20 +19,22 @@ from model.placement.shortfalls import explain
 _TRIED = 8
 
 
-def fewest_moves(task: Task, seconds: Mapping[str, float], *, crowd: float = 0.25, extra: int = 0) -> Draft:
+def fewest_moves(task: Task, seconds: Mapping[str, float], *, extra: int = 0, apart: bool = False) -> Draft:
     """Plan all hosts for the fewest moves.
 
     Args:
         task: what is asked.
         seconds: how long each host is out of service.
-        crowd: how much it counts that a host shares groups with others (``ranks``).
         extra: so many more hosts are emptied first than need be; growth begins from more room, for some more moves.
+        apart: whether hosts that share no group with the wave before come first; they need not wait for it.
     """
     draft = Draft(Board(task))
-    rank = ranks(task, draft.board, seconds, crowd)
+    rank = ranks(task, draft.board, seconds)
     canaries = dict.fromkeys(task.canaries())
     while waiting := [host for host in draft.board.left if not canaries or host in canaries]:
         _next_wave(draft, waiting, rank, canary=bool(canaries), extra=0 if canaries else extra)
+        if not apart:
+            draft.board.latest_groups = frozenset()
         extra = extra if canaries else 0
         for host in [*draft.hosts, *draft.shortfalls]:
             canaries.pop(host, None)
@@ -56,6 +58,7 @@ def _next_wave(draft: Draft, waiting: Collection[str], rank: Mapping[str, float]
         return
     draft.waves.append(wave_of(board, len(draft.waves), outing.hosts, canary=canary, room=room))
     draft.hosts += outing.hosts
+    board.latest_groups = frozenset(group for host in outing.hosts for group in board.groups(host))
     for host in outing.hosts:
         board.done(host)
     board.rooms.latest = frozenset(outing.hosts)
@@ -78,7 +81,7 @@ class _Choice(NamedTuple):
 def _fill(board: Board, outing: Outing, waiting: Collection[str], rank: Mapping[str, float]) -> None:
     """Take hosts whose guests fit into clean rooms: in the fastest way that fills the wave, else the largest wave."""
     zones = frozenset(board.task.catalog.hosts[host].zone for host in waiting)
-    ample = frozenset(_ample(board, waiting))
+    ample = frozenset(ample_zones(board, waiting))
     none: frozenset[str] = frozenset()
     best: list[tuple[str, list[Move]]] = []
     for choice in dict.fromkeys(
@@ -102,10 +105,11 @@ def _try(
     """Put a wave together in one way; tell whether it is full. Its moves are placed, and not committed."""
     hosts, total, scarcest = board.task.catalog.hosts, board.task.catalog.total, board.task.catalog.scarcest
 
-    def early(host: str) -> tuple[bool, float, float, str]:
+    def early(host: str) -> tuple[int, float, float, str]:
         if hosts[host].zone in choice.ample:
-            return (True, -rank[host], 0.0, host)
-        return (False, board.load(host), -sum(total[host][scarcest : scarcest + 1]), host)
+            # Who shares a group with a host of the wave before waits until that one is back.
+            return (1 + (not board.latest_groups.isdisjoint(board.groups(host))), -rank[host], 0.0, host)
+        return (0, board.load(host), -sum(total[host][scarcest : scarcest + 1]), host)
 
     trial = Outing(board)
     board.rooms.forget_inbound()
@@ -118,23 +122,6 @@ def _try(
             trial.consider(host, moves)
             chosen.append((host, moves))
     return chosen, trial.full()
-
-
-def _ample(board: Board, waiting: Collection[str]) -> set[str]:
-    """Return the zones whose clean rooms could take, in sum, the fullest hosts that the slots let go together."""
-    task = board.task
-    zones: dict[str, list[str]] = {}
-    for host in waiting:
-        zones.setdefault(task.catalog.hosts[host].zone, []).append(host)
-    share = -(-task.slots.total // max(1, len(zones)))
-    found = set()
-    for zone, hosts in zones.items():
-        together = min(share, task.slots.zones.get(zone, share))
-        fullest = sorted(hosts, key=lambda host: (-board.load(host), host))[:together]
-        need = [sum(task.loads[host][index] for host in fullest) for index in range(len(task.catalog.resources))]
-        if not board.rooms.lacks(zone, need):
-            found.add(zone)
-    return found
 
 
 def _seed_zones(board: Board, outing: Outing, waiting: Collection[str]) -> None:

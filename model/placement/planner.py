@@ -16,8 +16,8 @@ from model.placement.shortfalls import impossible_groups
 from model.placement.simulation import Run, simulate
 from model.rolling import Order, Rolling
 
-# The fewest moves are taken for equal up to one move in so many guests: it may save an hour.
-_MOVES_FOR_TIME = 200
+# The fewest moves are taken for equal up to one move in so many guests: it may save hours.
+_MOVES_FOR_TIME = 100
 
 
 class _Made(NamedTuple):
@@ -79,8 +79,8 @@ def schedules(
 def _fewest(task: Task, durations: Durations) -> _Made:
     """Take the shortest of the drafts with the fewest moves, give or take a few."""
     seconds = services(task, durations)
-    extras = (0,) if len(task.dirty) > MANY else (0, 1, 2, 4)
-    drafts = [fewest_moves(task, seconds, extra=extra) for extra in extras]
+    extras = (0,) if len(task.dirty) > MANY else (0, 2, 4)
+    drafts = [fewest_moves(task, seconds, extra=extra, apart=apart) for extra in extras for apart in (False, True)]
     fewest = min(len(draft.shortfalls) for draft in drafts)
     made = [_made(task, d, Order.FEWEST_MOVES, durations) for d in drafts if len(d.shortfalls) == fewest]
     most = min(each.schedule.cost.moves for each in made) + sum(map(len, task.movers.values())) // _MOVES_FOR_TIME

@@ -35,3 +35,20 @@ def ranks(task: Task, board: Board, seconds: Mapping[str, float], crowd: float =
         others = {other for group in board.groups(host) for other in members[group]} - {host}
         found[host] += crowd * sum(seconds[other] for other in sorted(others))
     return found
+
+
+def ample_zones(board: Board, waiting: Collection[str]) -> set[str]:
+    """Return the zones whose clean rooms could take, in sum, the fullest hosts that the slots let go together."""
+    task = board.task
+    zones: dict[str, list[str]] = {}
+    for host in waiting:
+        zones.setdefault(task.catalog.hosts[host].zone, []).append(host)
+    share = -(-task.slots.total // max(1, len(zones)))
+    found = set()
+    for zone, hosts in zones.items():
+        together = min(share, task.slots.zones.get(zone, share))
+        fullest = sorted(hosts, key=lambda host: (-board.load(host), host))[:together]
+        need = [sum(task.loads[host][index] for host in fullest) for index in range(len(task.catalog.resources))]
+        if not board.rooms.lacks(zone, need):
+            found.add(zone)
+    return found

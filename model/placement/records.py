@@ -34,7 +34,7 @@ _MEANINGS = {
 
 
 class Filter(StrEnum):
-    """What rules a host out as a guest's target."""
+    """What rules a host out as a guest's target; ``possible`` is what nothing rules out."""
 
     SOURCE = "source"
     OUT = "out"
@@ -46,6 +46,7 @@ class Filter(StrEnum):
     VERSION = "version"
     GROUP = "group"
     ROOM = "room"
+    POSSIBLE = "possible"
 
     @property
     def meaning(self) -> str:
@@ -64,6 +65,7 @@ _FILTERS = {
     Filter.VERSION: "with an older hypervisor",
     Filter.GROUP: "ruled out by its server group",
     Filter.ROOM: "with too little room",
+    Filter.POSSIBLE: "possible, of which it suited best",
 }
 
 
@@ -224,7 +226,8 @@ class Schedule(Record):
         other: what the other order would cost.
         fastest_possible: no order is done in fewer seconds (``bounds.makespan_bound``).
         ruled_out: for moves, how many hosts each filter removed when the wave was planned; ``room`` is followed by
-            the resource class that lacked, ``possible`` counts those that were left. Many moves share one entry.
+            a colon and the resource class that lacked, ``possible`` counts those that were left. Many moves share one
+            entry.
     """
 
     order: Order

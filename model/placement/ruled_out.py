@@ -9,8 +9,6 @@ from model.placement.draft import Draft
 from model.placement.records import Filter
 from model.placement.rooms import Room, Rooms
 
-POSSIBLE = "possible"
-
 
 class _Kind(NamedTuple):
     """What is the same for many moves of one wave."""
@@ -70,7 +68,7 @@ class Count:
 
     def _count(self, move: Move, kind: _Kind, out: frozenset[str]) -> dict[str, int]:
         counts = dict(self._by_rules(kind.rules))
-        for name in self._catalog.allowed(kind.rules) & self._usable:
+        for name in (self._catalog.allowed(kind.rules) & self._usable) - {move.source}:
             what = self._dynamic(name, move.item, out, spilled=kind.spilled)
             counts[what] = counts.get(what, 0) + 1
         return counts
@@ -85,8 +83,8 @@ class Count:
             return Filter.LATER
         for index, resource in enumerate(self._catalog.resources):
             if item.need[index] > room.free[index] + 1e-6:
-                return f"{Filter.ROOM} {resource}"
-        return Filter.GROUP if room.breaks(item) else POSSIBLE
+                return f"{Filter.ROOM}:{resource}"
+        return Filter.GROUP if room.breaks(item) else Filter.POSSIBLE
 
     def _by_rules(self, rules: Rules) -> dict[str, int]:
         if rules not in self._fixed:
