@@ -9,7 +9,8 @@ things are told apart:
 
 Beside it, what a drain without a plan costs: hosts by name, as many at a time, and nova's scheduler chooses the target
 with its default weighers, which spread: the host with the most free memory and vCPUs, whether it is done or not. The
-baseline does not wait for targets' limits, keeps no reserve and lets members of soft groups be away together.
+baseline has no canary, does not wait for targets' limits, keeps no reserve and lets members of a group be away
+together: its time is flattered.
 
 Planning is in seconds of CPU time, for both orders together.
 """
