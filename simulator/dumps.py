@@ -114,7 +114,7 @@ class Dumps:
                 content |= {"allocations": nova.allocations}
             case "nova":
                 content |= {"services": nova.services, "guests": nova.guests}
-                content |= {"deleted": nova.deleted, "migrations": nova.migrations}
+                content |= {"deleted": nova.deleted, "migrations": nova.migrations, "groups": nova.groups}
         return copy.deepcopy(content)
 
     def _put_back(self, service: str, content: dict[str, Any]) -> None:

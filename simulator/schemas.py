@@ -188,7 +188,7 @@ class Sql:
         services = [(s.id, s.binary, s.host, s.version, 0, int(s.disabled), s.reason) for s in self._nova.services]
         write("INSERT INTO nova.services VALUES (?, ?, ?, ?, ?, ?, ?)", services)
         self._database.execute("DELETE FROM nova.instances")
-        guests = [(g.id, g.name, g.host, g.status.lower(), 0) for g in self._nova.guests.values()]
+        guests = [(g.id, g.name, g.host, g.vm_state, 0) for g in self._nova.guests.values()]
         guests += [(uuid, "", None, "deleted", 1) for uuid in self._nova.deleted]
         write("INSERT INTO nova.instances VALUES (?, ?, ?, ?, ?)", guests)
 

@@ -1,5 +1,6 @@
 """``stackroll sim`` as its users type it."""
 
+import json
 import os
 import signal
 import subprocess
@@ -19,7 +20,10 @@ STACKROLL = (sys.executable, "-m", "cli.main")
 def test_a_cloud_comes_up_and_goes_at_ctrl_c(tmp_path: Path) -> None:
     faults, state = tmp_path / "faults.yaml", tmp_path / "state"
     faults.write_text("faults:\n  - {on: cmp1, at: facts, how: exit}\n")
-    size = ("--compute", "2", "--network", free_network(), "--state", str(state), "--faults", str(faults))
+    settings = tmp_path / "fleet.yaml"
+    settings.write_text("compute: 9\nguests: 4\nfleet: {zones: 2}\n")
+    files = ("--state", str(state), "--faults", str(faults), "--settings", str(settings))
+    size = ("--compute", "2", "--network", free_network(), *files)
     with subprocess.Popen(
         (*STACKROLL, "sim", "up", *size), stdout=subprocess.PIPE, text=True, env={**os.environ, "COLUMNS": "200"}
     ) as process:
@@ -35,6 +39,10 @@ def test_a_cloud_comes_up_and_goes_at_ctrl_c(tmp_path: Path) -> None:
         assert process.wait(20) == 0
     assert checked.returncode == Exit.FINDINGS, checked.stderr
     assert "happened: exit at facts on cmp1" in rest
+    assert "violated" not in rest
+    truth = json.loads((state / "truth.json").read_text())
+    assert (truth["violations"], len(truth["guests"])) == ([], 4)
+    assert {guest["restarts"] for guest in truth["guests"]} == {0}
 
 
 @pytest.mark.parametrize(
@@ -44,6 +52,9 @@ def test_a_cloud_comes_up_and_goes_at_ctrl_c(tmp_path: Path) -> None:
         (("--network", "10.97"), "--network:"),
         (("--release", "2031.1"), "unknown release '2031.1'"),
         (("--faults", "none.yaml"), "none.yaml: no such file"),
+        (("--settings", "none.yaml"), "none.yaml: no such file"),
+        (("--load", "lots"), "--load:"),
+        (("--zones", "0"), "--zones: Input should be greater than or equal to 1"),
     ],
 )
 def test_bad_input_is_one_clear_message(tmp_path: Path, words: tuple[str, str], problem: str) -> None:
