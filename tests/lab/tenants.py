@@ -63,7 +63,8 @@ class Tenants:
             hints = {"group": group["server_group"]["id"]}
             asked = {"server": server, "os:scheduler_hints": hints}
             made.append(str(self._call("POST", "/v2.1/servers", asked)["server"]["id"]))
-        self._until(made, "ACTIVE")
+            # One after another: built at the same time they may meet on a host, and nova gives up after three tries.
+            self._until(made, "ACTIVE")
         return made
 
     def _tag(self, id_: str) -> None:
@@ -78,6 +79,7 @@ class Tenants:
         limit = time.monotonic() + LIMIT
         while True:
             found = {server["id"]: server["status"] for server in all_servers()}
+            assert "ERROR" not in {found[id_] for id_ in ids}, [server.get("fault") for server in all_servers()]
             if {found[id_] for id_ in ids} <= {status}:
                 return
             assert time.monotonic() < limit, {id_: found[id_] for id_ in ids}
