@@ -25,7 +25,7 @@ class Scope(NamedTuple):
         zone: the zone that they asked for.
         traits: the traits that they need.
         hosts: the usable hosts that satisfy both.
-        slack: what is free there in sum; less than nothing where hosts are overfilled.
+        slack: what is free there in sum; less than nothing where guests are not where they asked to be.
     """
 
     zone: str | None
@@ -56,8 +56,11 @@ class Budget:
         self._catalog = catalog
         self._reserve_hosts = reserve_hosts
         width = range(len(catalog.resources))
+        # A host that is filled beyond its limit, or whose inventory nobody has read, is full: it lacks nothing.
+        loads = {name: catalog.load(guests) for name, guests in catalog.on.items()}
         self._holds = {
-            name: tuple(catalog.total[name][i] - catalog.fixed[name][i] for i in width) for name in catalog.hosts
+            name: tuple(max(catalog.total[name][i] - catalog.fixed[name][i], loads[name][i]) for i in width)
+            for name in catalog.hosts
         }
         self._lost = {
             name: tuple(

@@ -111,3 +111,18 @@ def test_the_reserve_is_kept() -> None:
     assert schedule(cloud, live(cloud), NO_CANARY, hosts=["a", "b"]).shortfalls == ()
     plan = schedule(cloud, live(cloud), NO_CANARY.model_copy(update={"reserve_hosts": 1}), hosts=["a", "b"])
     assert {(s.resource, s.missing) for s in plan.shortfalls} == {("VCPU", 2)}
+
+
+def test_an_empty_host_may_go_though_others_are_overfilled() -> None:
+    cloud = fleet([host("full", 4), host("empty", 2)], [guest("g1", "full", 4), guest("g2", "full", 4)])
+    plan = schedule(cloud, live(cloud), NO_CANARY, hosts=["empty"])
+    assert plan.shortfalls == ()
+    assert [wave.hosts for wave in plan.waves] == [("empty",)]
+
+
+def test_hosts_whose_inventory_was_not_read_are_no_targets() -> None:
+    cloud = fleet([host("h", 4), host("unread", 0)], [guest("g", "h")])
+    plan = schedule(cloud, live(cloud), NO_CANARY, hosts=["h", "unread"])
+    (shortfall,) = plan.shortfalls
+    assert (shortfall.host, shortfall.resource) == ("h", "VCPU")
+    assert [wave.hosts for wave in plan.waves] == [("unread",)]
