@@ -14,6 +14,7 @@ from model.work import Finding
 MOST_NAMED = 400
 MOST_EXPLAINED = 2_000
 MOST_CLEAN = 50
+_COULD = "possible"
 
 
 class ClassCount(Record):
@@ -152,8 +153,10 @@ def explain_guest(outlook: Outlook, guest: str, moves: Mapping[str, str]) -> str
         cause = again.get(source, Cause.TURN)
         lines.append(f"it goes from {source} to {target}: {cause.meaning}")
     if (place := outlook.ruled_out.get(id_)) is not None and place < len(outlook.filters):
-        removed = ", ".join(f"{number} {_filter(name)}" for name, number in outlook.filters[place].items())
-        lines.append(f"other hosts ruled out: {removed or 'none'}")
+        counts = outlook.filters[place]
+        removed = ", ".join(f"{number} {_filter(name)}" for name, number in counts.items() if name != _COULD)
+        could = f"; {counts[_COULD]} more could have taken it" if counts.get(_COULD) else ""
+        lines.append(f"other hosts ruled out: {removed or 'none'}{could}")
     return "\n".join(lines)
 
 

@@ -126,7 +126,9 @@ class RollingReboot(Run):
         done, left = self._hosts(plan)
         every = f"{len(done)} of {len(done) + len(left)} hosts of {ledger.cloud} are done and in service"
         exposed = ", ".join(one.host for one in self._outlook.exposed)
-        if finished and not skipped:
+        if finished and not (done or left):
+            ledger.message = f"there was nothing to do: no host of {ledger.cloud} is selected, or none needs a reboot"
+        elif finished and not skipped:
             ledger.message = every + (f"; left as they are, exposed: {exposed}" if exposed else "")
         elif finished:
             ledger.message = f"finished without {skipped}; {every}"

@@ -208,6 +208,14 @@ def test_why_a_host_and_a_guest_are_treated_as_they_are() -> None:
     assert text.startswith("guest night (id-night) on cmp3: cold (shutoff-cold)")
     assert "it goes from cmp3 to cmp1" in text
     assert explain_guest(result.outlook, "id-vm1a", {}) is None
+    counts = ({"zone": 2, "room:MEMORY_MB": 1, "possible": 4},)
+    outlook = result.outlook.model_copy(update={"filters": counts, "ruled_out": {"id-vm1a": 0}})
+    text = explain_guest(outlook, "id-vm1a", {"cmp1": "cmp2"})
+    assert text is not None
+    assert "guest id-vm1a: live" in text
+    assert text.endswith(
+        "other hosts ruled out: 2 in another zone, 1 with too little room (MEMORY_MB); 4 more could have taken it"
+    )
 
 
 def test_an_upgrade_s_host_is_no_reboot() -> None:
