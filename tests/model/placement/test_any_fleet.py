@@ -149,7 +149,7 @@ class Watcher:
                 assert sum(target in self.on[g] for g in group.members) <= group.max_per_host
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(clouds())
 def test_no_rule_is_broken_at_any_moment(case: tuple[Fleet, dict[str, GuestClass], list[str], Rolling]) -> None:
     cloud, classes, dirty, rolling = case
@@ -183,7 +183,7 @@ def test_no_rule_is_broken_at_any_moment(case: tuple[Fleet, dict[str, GuestClass
         assert shortest.seconds <= run.makespan + 0.1
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(clouds(), st.randoms(use_true_random=False))
 def test_nothing_is_overfilled_when_everything_takes_another_time(
     case: tuple[Fleet, dict[str, GuestClass], list[str], Rolling], random: object
