@@ -15,6 +15,7 @@ from model.classify import MOVED_BY, STOPPED_BY
 from model.drain import Decision, HostView, next_moves
 from model.moves import Act, Move
 from model.nova import COLD_MIGRATION, Migration
+from model.words import count
 from model.work import StepResult
 
 
@@ -176,7 +177,7 @@ class Drain:
             for b, reason in zip(decision.blocked, reasons, strict=True)
         ]
         return StepFailed(
-            f"{len(lines)} guests cannot be moved",
+            f"{count(len(lines), 'guest')} cannot be moved",
             host=self._host,
             tail="\n".join(lines),
             remedy="do for each guest what its line says, then retry the step; or skip the host",

@@ -33,7 +33,7 @@ async def start_guests(work: Work, params: StartGuestsParams, *, poll: float) ->
             failed[guest.id] = f"guest {guest.name} ({guest.id}): {problem}"
     if len(failed) == len(mine):
         raise StepFailed(
-            f"none of the {count(len(mine), 'guest')} that were stopped on it comes back",
+            "none of the guests that this run has stopped on it comes back",
             host=params.host,
             tail="\n".join(failed.values()),
             remedy="see nova-compute's log there; `openstack server start ID` for each, then retry the step",

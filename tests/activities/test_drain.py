@@ -155,7 +155,7 @@ async def test_a_host_on_which_no_guest_starts_is_not_well(cloud: FakeCloud, run
     cloud.boot("a", status="SHUTOFF", **runner.mine)
     cloud.boot("theirs", status="SHUTOFF", metadata={STOPPED_BY: "another"})
     cloud.dead.add("id-a")
-    with pytest.raises(ApplicationError, match="none of the 1 guest that were stopped"):
+    with pytest.raises(ApplicationError, match="none of the guests that this run has stopped"):
         await runner.run(Action.START_GUESTS, each=1.0)
     assert all(guest == "id-a" for _, guest, _ in cloud.orders)
 
