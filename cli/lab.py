@@ -83,6 +83,10 @@ def show_status() -> None:
             raise typer.Exit(1)
 
 
+def _listen(seconds: float | None) -> None:
+    threading.Event().wait(seconds)
+
+
 @app.command("watch-guests")
 def watch_guests(
     seconds: Annotated[float | None, typer.Option(help="How long; until Ctrl-C if not given.")] = None,
@@ -96,7 +100,7 @@ def watch_guests(
             raise LabError("this lab has no real guests; next: stackroll lab down, then up --hypervisor qemu")
         with suppress(KeyboardInterrupt), Recorder(paths.state / "hosts") as recorder:
             _console.print("listening; Ctrl-C ends it" if seconds is None else f"listening for {seconds:g} s")
-            threading.Event().wait(seconds)
+            _listen(seconds)
         names = {server["id"]: server["name"] for server in Api(record.secrets.admin).servers()}
         accounts = recorder.accounts()
         _console.print(status.counting_table(accounts, names, longest_gap))

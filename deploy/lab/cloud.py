@@ -196,8 +196,14 @@ class Lab:
         with self._progress.stage("nova's services are up, guests are settled"):
             health.wait_nova(spec, secrets, booted)
             if spec.hypervisor == "qemu":
-                guests.start(spec, secrets, current.running)
+                self._start_guests(current)
             health.wait_guests(secrets)
+
+    def _start_guests(self, current: Record) -> None:
+        guests.start(current.spec, current.secrets, current.running)
+        # From now on nova knows what should run.
+        current.running = []
+        current.save(self._paths)
 
 
 def _both(*works: Callable[[], object]) -> None:
