@@ -59,7 +59,7 @@ async def approve(
     run: RunId,
     by: By,
     gate: Annotated[
-        str, typer.Option("--gate", "-g", help="The gate: plan, data, commit or restore.", show_default=False)
+        str, typer.Option("--gate", "-g", help="The gate: plan, canary, data, commit or restore.", show_default=False)
     ],
     plan_hash: Annotated[str | None, typer.Option(help="Approve only if the run's plan has this hash.")] = None,
 ) -> None:

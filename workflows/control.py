@@ -186,7 +186,7 @@ class Controlled:
 
     @workflow.update(
         name="approve",
-        description='Open a gate: plan, data, commit or restore. Payload: {"by": "you", "gate": "commit"}',
+        description='Open a gate: plan, canary, data, commit or restore. Payload: {"by": "you", "gate": "commit"}',
     )
     def approve(self, approval: Approve) -> str:
         """Open a gate."""

@@ -24,7 +24,7 @@ from model.actions import (
 from model.base import Record
 from model.fleet import Fleet
 from model.outlook import Outlook
-from model.placement.records import Schedule, Wave
+from model.placement.records import Durations, Schedule, Wave
 from model.plan import Action, Phase, Plan, Reversibility, Step, Undo, in_order
 from model.reboot_spec import RebootMode, RebootRequest
 from model.rolling import Hook
@@ -32,8 +32,10 @@ from model.spec import Approval
 from model.status import FleetStatus, StepState, StepStatus
 
 CLOUD = "cloud"
-# Seconds; only the forecast reads them.
-_ESTIMATES = {Action.DRAIN_COMPUTE: 20.0, Action.REBOOT_HOST: 60.0, Action.VERIFY_HOST: 25.0, Action.RUN_HOOK: 2.0}
+# Seconds; only the forecast reads them. What draining and rebooting take is the schedule's own assumption.
+_VERIFY = 25.0
+_ESTIMATES = {Action.VERIFY_HOST: _VERIFY, Action.RUN_HOOK: 2.0}
+_DURATIONS = Durations()
 _R0, _R1, _R2 = Reversibility.R0, Reversibility.R1, Reversibility.R2
 MOST_SPARES = 8
 # Hosts to which guests are moved back at the same time; the limits of migrations count besides.
@@ -45,7 +47,7 @@ _MARGIN = 120.0
 
 def make_reboot_plan(request: RebootRequest, fleet: Fleet, schedule: Schedule) -> Plan:
     """Compute the whole reboot as a DAG of steps."""
-    writer = _Writer(request, schedule)
+    writer = _Writer(request, schedule, _drain_times(request, fleet, schedule))
     gate = writer.gate("plan", request.spec.approvals.plan, ())
     order = _Order(fleet, schedule)
     ends: dict[int, tuple[str, ...]] = {}
@@ -67,6 +69,16 @@ def make_reboot_plan(request: RebootRequest, fleet: Fleet, schedule: Schedule) -
         limits={"hosts": max(1, schedule.slots.total), **({"returns": RETURNS} if writer.returns else {})},
         steps=in_order(writer.steps),
     )
+
+
+def _drain_times(request: RebootRequest, fleet: Fleet, schedule: Schedule) -> dict[str, float]:
+    """Return the seconds that each host's guests are expected to take to leave it."""
+    guests = {guest.id: guest for guest in fleet.guests}
+    found: dict[str, float] = {}
+    for move in schedule.assignments:
+        took = _DURATIONS.of_guest(guests[move.guest]) / request.spec.limits.per_source
+        found[move.source] = found.get(move.source, 0.0) + took
+    return found
 
 
 def open_hooks(plan: Plan, steps: Mapping[str, StepStatus]) -> tuple[Step, ...]:
@@ -160,6 +172,7 @@ class _Order:
 class _Writer:
     request: RebootRequest
     schedule: Schedule
+    drains: dict[str, float]
     steps: list[Step] = field(default_factory=list)
     last: dict[str, str] = field(default_factory=dict)
 
@@ -265,6 +278,7 @@ class _Writer:
             _R1,
             undo=Undo(action=Action.START_GUESTS, title=f"start what was stopped on {host}", params={"host": host}),
             timeout=spec.drain_timeout + _MARGIN,
+            estimate=2.0 + self.drains.get(host, 0.0),
         )
         self._hooks(here, "after_drain", hooks.after_drain)
         self._hooks(here, "before_reboot", hooks.before_reboot)
@@ -309,6 +323,7 @@ class _Writer:
             # A host that has not come back is looked at by a person, not rebooted again.
             retries=0,
             timeout=spec.reboot_timeout + 2 * _MARGIN,
+            estimate=max(0.0, _DURATIONS.of_host(host) - _VERIFY),
         )
 
     def _hooks(self, here: "_Here", name: str, hooks: tuple[Hook, ...]) -> None:

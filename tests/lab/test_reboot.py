@@ -44,7 +44,7 @@ def _reboot(dev: Dev, folder: Path, *, shutoff: int, **wanted: str) -> None:
     print(dev.stackroll("why", "R", tenants.group[0]).stdout)
 
 
-def test_three_hosts_are_rebooted_and_every_guest_is_as_it_was(dev: Dev, tmp_path: Path) -> None:
+def test_all_hosts_are_rebooted_and_every_guest_is_as_it_was(dev: Dev, tmp_path: Path) -> None:
     _bring_up(compute=4, guests=5)
     _reboot(dev, tmp_path, shutoff=1, canary="{healthy_for: 5s}")
 
