@@ -114,21 +114,18 @@ def create_real_flavor_and_image(secrets: Secrets, files: Path) -> tuple[str, st
         name=FLAVOR, ram=guest_image.MEMORY_MB, vcpus=1, disk=1
     )
     # Nova gives them to QEMU with the disk; hidden, because nobody can boot from them.
-    kernel = _image(cloud, "counter-kernel", "aki", files / guest_image.KERNEL, os_hidden=True)
-    ramdisk = _image(cloud, "counter-ramdisk", "ari", files / guest_image.RAMDISK, os_hidden=True)
+    kernel = _image(cloud, "counter-kernel", "aki", files / guest_image.KERNEL)
+    ramdisk = _image(cloud, "counter-ramdisk", "ari", files / guest_image.RAMDISK)
     properties = {"kernel_id": kernel, "ramdisk_id": ramdisk, "os_command_line": guest_image.COMMAND_LINE}
     disk = _image(cloud, REAL_IMAGE, "raw", files / guest_image.DISK, **properties)
     return str(flavor.id), disk
 
 
-def _image(cloud: Any, name: str, kind: str, file: Path, **properties: object) -> str:
+def _image(cloud: Any, name: str, kind: str, file: Path, **properties: str) -> str:
     """Upload an image unless it is there, and return its id."""
-    hidden = bool(properties.get("os_hidden"))
-    there = [image for image in cloud.image.images(name=name, os_hidden=hidden) if image.status == "active"]
-    image = (
-        there[0]
-        if there
-        else cloud.image.create_image(
+    image = cloud.image.find_image(name)
+    if image is None:
+        image = cloud.image.create_image(
             name=name,
             disk_format=kind,
             container_format="bare" if kind == "raw" else kind,
@@ -137,7 +134,8 @@ def _image(cloud: Any, name: str, kind: str, file: Path, **properties: object) -
             validate_checksum=False,
             **properties,
         )
-    )
+    if kind != "raw":
+        cloud.image.update_image(image, is_hidden=True)
     return str(image.id)
 
 
