@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from tests.lab.access import LAB, addresses, read_yaml, sql, ssh, stackroll
-from tests.lab.conftest import Dev, bring_up
+from tests.lab.conftest import Dev, bring_up, is_usual
 from tests.lab.judge import assert_guests_are_well, assert_wholly_at, guests, schema_of_nova
 from tests.lab.newcomers import Newcomers
 from tests.lab.observers import Prober, User
@@ -88,7 +88,7 @@ def lab_2026(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def _is_wholly_old() -> bool:
-    if not (LAB / "lab.json").exists() or stackroll("lab", "status").returncode != 0:
+    if not is_usual(OLD):
         return False
     try:
         assert read_yaml("cloud.yaml")["release"] == OLD
