@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab.access import LAB, addresses, all_job_starts, read_yaml, sql, stackroll
+from tests.lab.access import LAB, all_job_starts, read_yaml, sql, stackroll
 from tests.lab.judge import assert_guests_are_well, assert_wholly_at, guests
 from tests.lab.observers import Prober, User
 
