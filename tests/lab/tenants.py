@@ -23,11 +23,11 @@ _ROOM = (
 
 
 class Tenants:
-    """An anti-affinity group of three, and of the other servers: some SHUTOFF, one PAUSED, one locked, one to stop."""
+    """An anti-affinity group, and of the other servers: some SHUTOFF, one PAUSED, one locked, one to be stopped."""
 
-    def __init__(self, shutoff: int) -> None:
+    def __init__(self, shutoff: int, apart: int) -> None:
         self._cloud = Cloud()
-        self.group = self._make_group()
+        self.group = self._make_group(apart)
         others = [server["id"] for server in all_servers() if server["id"] not in self.group]
         off, (paused, locked, stopped) = others[:shutoff], others[shutoff : shutoff + 3]
         for id_ in off:
@@ -51,14 +51,14 @@ class Tenants:
     def assert_as_before(self) -> None:
         assert self.now() == self.before
 
-    def _make_group(self) -> list[str]:
+    def _make_group(self, members: int) -> list[str]:
         body = {"server_group": {"name": "apart", "policy": "anti-affinity"}}
         group = self._call("POST", "/v2.1/os-server-groups", body)
         flavors = self._call("GET", "/v2.1/flavors")["flavors"]
         tiny = next(flavor["id"] for flavor in flavors if flavor["name"] == "m1.tiny")
         image = self._cloud.call("GET", "glance", "/v2/images").json()["images"][0]["id"]
         made = []
-        for number in range(3):
+        for number in range(members):
             server = {"name": f"apart{number}", "flavorRef": tiny, "imageRef": image, "networks": "none"}
             hints = {"group": group["server_group"]["id"]}
             asked = {"server": server, "os:scheduler_hints": hints}
