@@ -13,7 +13,7 @@ from activities.ssh import Hosts
 from activities.traffic import Traffic
 from model.classify import MOVED_BY, STOPPED_BY
 from model.drain import Decision, HostView, next_moves
-from model.moves import Act, Move
+from model.moves import Act, Blocked, Move
 from model.nova import COLD_MIGRATION, Migration
 from model.words import count
 from model.work import StepResult
@@ -173,7 +173,7 @@ class Drain:
             *(openstack.last_error(self._inventory, blocked.guest) for blocked in decision.blocked)
         )
         lines = [
-            f"guest {b.name} ({b.guest}): {b.problem}{f'; nova says: {reason}' if reason else ''}. Next: {b.remedy}"
+            f"{self._told(b)}{f'; nova says: {reason}' if reason else ''}. Next: {b.remedy}"
             for b, reason in zip(decision.blocked, reasons, strict=True)
         ]
         return StepFailed(
@@ -183,12 +183,19 @@ class Drain:
             remedy="do for each guest what its line says, then retry the step; or skip the host",
         )
 
+    def _told(self, blocked: Blocked) -> str:
+        """Name a guest, what keeps it, and how much of what its other targets lack, where they were looked at."""
+        places = self._retarget.reasons.get(blocked.guest)
+        return f"guest {blocked.name} ({blocked.guest}): {blocked.problem}{f'; {places}' if places else ''}"
+
     def _too_slow(self, decision: Decision, limit: float) -> StackrollError:
         held = [f"guest {guest} waits: {why}" for guest, why in self._held.items()]
         return StepFailed(
             f"it is not empty after {limit:.0f} s: {decision.left} guests left",
             host=self._host,
-            tail="\n".join((*decision.waiting, *held, *(f"guest {b.name}: {b.problem}" for b in decision.blocked))),
+            tail="\n".join(
+                (*decision.waiting, *held, *(f"{self._told(b)}. Next: {b.remedy}" for b in decision.blocked))
+            ),
             remedy="retry the step to go on waiting; a record that nothing works on any more is ended with "
             "`openstack server migration abort` or set to error; orphan allocations with `nova-manage placement audit`",
         )

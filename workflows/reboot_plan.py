@@ -277,6 +277,8 @@ class _Writer:
             self._drain_params(host),
             _R1,
             undo=Undo(action=Action.START_GUESTS, title=f"start what was stopped on {host}", params={"host": host}),
+            # The policy says how often a guest is tried, and drain_timeout for how long; another try would count anew.
+            retries=0,
             timeout=spec.drain_timeout + _MARGIN,
             estimate=2.0 + self.drains.get(host, 0.0),
         )
