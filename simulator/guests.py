@@ -113,6 +113,11 @@ class Migration:
     ran: bool = True
 
     @property
+    def written_target(self) -> str | None:
+        """What nova has written as its target: of a live one, the host that was asked for, from the beginning on."""
+        return self.target or (self.wanted if self.kind == LIVE_MIGRATION else None)
+
+    @property
     def unfinished(self) -> bool:
         """Whether it still goes on."""
         return self.status not in ENDED

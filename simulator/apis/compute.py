@@ -77,7 +77,7 @@ def _migrations(cloud: SimCloud, request: Request, _: list[str]) -> Response:
     found = [
         move
         for move in reversed(cloud.nova.migrations)
-        if host in {None, move.source, move.target}
+        if host in {None, move.source, move.written_target}
         and status in {None, move.status}
         and guest in {None, move.guest}
         and kind in {None, move.kind}

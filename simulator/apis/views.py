@@ -172,7 +172,7 @@ def _hosts(cloud: SimCloud, move: Migration) -> dict[str, Any]:
     return {
         "source_compute": move.source,
         "source_node": move.source,
-        "dest_compute": move.target,
+        "dest_compute": move.written_target,
         "dest_node": move.target,
         "dest_host": cloud.hosts[move.target].address if move.target else None,
         "created_at": cloud.clock.iso(move.created),
