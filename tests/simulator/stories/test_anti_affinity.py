@@ -39,8 +39,9 @@ def grouped(cloud: SimCloud) -> Group:
 async def drain(activities: ComputeActivities, sim: Simulation, host: str, targets: dict[str, str]) -> None:
     """Empty a host as a worker does; every planned target is the same host."""
     inventory = load_request(sim.folder / "upgrade.yaml", by="test").inventory
-    drained = {"policy": {"when_stuck": "wait"}, "limits": {}, "targets": targets, "timeout": PATIENCE}
-    for action, more in ((Action.DISABLE_COMPUTE, {}), (Action.DRAIN_COMPUTE, drained)):
+    drained: dict[str, Any] = {"policy": {"when_stuck": "wait"}, "limits": {}, "targets": targets, "timeout": PATIENCE}
+    for action in (Action.DISABLE_COMPUTE, Action.DRAIN_COMPUTE):
+        more = drained if action is Action.DRAIN_COMPUTE else {}
         params = PARAMS[action].model_validate({"host": host, **more})
         work = Work(
             upgrade="run-1",
@@ -52,7 +53,11 @@ async def drain(activities: ComputeActivities, sim: Simulation, host: str, targe
             timeout=PATIENCE,
         )
         environment, now = ActivityEnvironment(), datetime.now(tz=UTC)
-        times = {"scheduled_time": now, "started_time": now, "start_to_close_timeout": timedelta(seconds=PATIENCE)}
+        times: dict[str, Any] = {
+            "scheduled_time": now,
+            "started_time": now,
+            "start_to_close_timeout": timedelta(seconds=PATIENCE),
+        }
         environment.info = replace(environment.info, **times)
         await environment.run(getattr(activities, action.value), work)
 
@@ -65,7 +70,7 @@ def apart(sim: Simulation) -> list[str]:
 
 
 async def test_two_hosts_of_a_group_are_out_of_service_at_the_same_time(temporal: Client, tmp_path: Path) -> None:
-    rolling = {"hosts": ["cmp1", "cmp2"], "max_unavailable": 2, "max_per_aggregate": None}
+    rolling: dict[str, Any] = {"hosts": ["cmp1", "cmp2"], "max_unavailable": 2, "max_per_aggregate": None}
     size = {"compute": 4, "guests": 4}
     async with story(temporal, tmp_path, prepare=grouped, size=size, **rolling) as told:
         await told.ends_well("cmp1", "cmp2")
