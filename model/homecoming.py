@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from model.base import Record
 from model.nova import FAILED, LIVE_MIGRATION, Guest, Migration, is_settled
+from model.words import count
 
 MOVABLE = frozenset({"ACTIVE", "PAUSED"})
 
@@ -48,5 +49,5 @@ def judge_homecoming(
         return Homecoming(place=Place.LEFT, reason=f"it is {guest.status}, and only what runs is moved back")
     failed = [m for m in mine if m.kind == LIVE_MIGRATION and m.status in FAILED and m.created >= since]
     if len(failed) >= attempts:
-        return Homecoming(place=Place.LEFT, reason=f"{len(failed)} live migrations failed")
+        return Homecoming(place=Place.LEFT, reason=f"{count(len(failed), 'live migration')} failed")
     return Homecoming(place=Place.READY)

@@ -13,6 +13,7 @@ from model.fleet import FleetGuest, GuestClass
 from model.moves import Act, Blocked, Dossier, Move, Orders, Progress, Refusal, Verdict
 from model.nova import AWAITS_CONFIRMATION, COLD_MIGRATION, FAILED, LIVE_MIGRATION, Migration, is_settled
 from model.rolling import DrainPolicy
+from model.words import count
 
 # A guest is off while it is moved cold: two failures are enough to ask a person.
 COLD_ATTEMPTS = 2
@@ -194,7 +195,7 @@ def _given_up(dossier: Dossier, orders: Orders) -> Verdict:
         failed, refused = failures(dossier, orders, act), _refused(dossier, act)
         if failed:
             numbers = ", ".join(str(migration.id) for migration in failed)
-            problems.append(f"{len(failed)} {way} migrations failed (migration {numbers})")
+            problems.append(f"{count(len(failed), f'{way} migration')} failed (migration {numbers})")
         if refused:
             problems.append(f"nova refused to begin {len(refused)} {way} ones, last with {refused[-1].text}")
     remedy = (

@@ -239,7 +239,7 @@ async def story(
     client: Client,
     folder: Path,
     *faults: JsonObject,
-    prepare: Callable[[SimCloud], None] = lambda _: None,
+    prepare: Callable[[SimCloud], object] = lambda _: None,
     size: JsonObject | None = None,
     **spec: Any,
 ) -> AsyncIterator[Story]:
