@@ -1,24 +1,29 @@
 """The order with the shortest time: no slot ever waits if it can be helped, and the longest hosts go first.
 
 It is a list schedule: whenever a slot is free, the next host that may go is begun. What nothing clean has room for yet
-may be put on hosts whose turn comes last, so that the first slots need not wait; how many hosts are begun so, whether
-targets are chosen tight or apart, and which hosts go first is tried in a few ways, and the way whose simulated run ends
-first is taken.
+may be put on hosts whose turn comes last, so that the first slots need not wait; these first hosts are spread over the
+zones, because a zone without clean room stands still, and its server groups then go one after another at the end. How
+many hosts are begun so, and which go first, is tried in a few ways; the way whose simulated run ends first is taken.
+With few hosts begun so, it is also the fastest order that moves hardly any guest twice.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from heapq import heappop, heappush
 from typing import NamedTuple
 
 from model.placement.board import Board, Move, Task
 from model.placement.draft import Draft, Outing, wave_of
-from model.placement.ranks import ranks, service, services
+from model.placement.ranks import Crowd, ample_zones, service, services
 from model.placement.records import Cause, Durations
 from model.placement.rooms import Room
 from model.placement.shortfalls import explain
 
 # In fleets with more hosts, fewer ways are tried.
 MANY = 400
+# With fewer hosts for each slot, waves are good enough where few moves count.
+_ROUNDS = 3
+
+_Key = tuple[int, float, float, str]
 
 
 class Way(NamedTuple):
@@ -26,23 +31,38 @@ class Way(NamedTuple):
 
     Attributes:
         hasty: how many hosts may be begun with guests that move twice, beside those that must.
-        spread: whether targets are chosen apart, so that their limits are not waited for, or tight.
-        crowd: how much it counts that a host shares groups with others (``ranks``).
+        crowd: how much it counts that a host shares groups with others that are left (``ranks.Crowd``).
+        grow: where a zone's clean room is too little for this part of the hosts that the slots let go together, its
+            emptiest hosts go first, so that room grows; 0 is nowhere.
+        zones: whether hosts with guests that move twice are begun in all zones alike, or those that cost least.
+        urgent: seconds by which hosts are begun as if they took longer, because others have waited for them.
     """
 
     hasty: int
-    spread: bool
     crowd: float
+    grow: float = 0.0
+    zones: bool = True
+    urgent: Mapping[str, float] = {}
 
 
 def ways(task: Task) -> Iterator[Way]:
-    """Yield the ways worth trying; fewer for large fleets, where each takes seconds."""
-    most = task.slots.total
-    crowds = (0.1, 0.2, 0.3, 0.5) if len(task.dirty) <= MANY else (0.25,)
-    for crowd in crowds:
-        yield Way(most, spread=True, crowd=crowd)
-    if most > 1:
-        yield Way(most // 2, spread=True, crowd=0.25)
+    """Yield the ways worth trying for the shortest time; fewer for large fleets, where each takes seconds."""
+    for crowd in (0.2, 0.4) if len(task.dirty) <= MANY else (0.3,):
+        for zones in (True, False):
+            yield Way(task.slots.total, crowd, zones=zones)
+
+
+def frugal_ways(task: Task) -> Iterator[Way]:
+    """Yield those worth trying for few moves in not too long a time, where there is a steady flow of hosts at all.
+
+    With few rounds of the slots, waves are as fast, and easier to follow.
+    """
+    if len(task.dirty) <= _ROUNDS * task.slots.total:
+        return
+    zones = len({task.catalog.hosts[host].zone for host in task.dirty})
+    for hasty in (zones, 2 * zones) if len(task.dirty) <= MANY else (zones,):
+        if hasty < task.slots.total:
+            yield Way(hasty, 0.25, grow=0.2)
 
 
 def fastest(task: Task, durations: Durations, way: Way) -> Draft:
@@ -57,13 +77,15 @@ class _Planner:
         self._task = task
         self._way = way
         self._hasty = way.hasty
-        self._board = Board(task, spread=way.spread)
+        self._board = Board(task, spread=True)
         self._draft = Draft(self._board)
         self._durations = durations
         self._seconds = services(task, durations)
-        self._rank = ranks(task, self._board, self._seconds, way.crowd)
+        self._crowd = Crowd(self._board, way.crowd)
         # Spilled guests go to those that are begun last.
-        self._board.last = sorted(task.dirty, key=lambda host: (self._rank[host], host))
+        ranks = self._ranks(task.dirty)
+        self._board.last = sorted(task.dirty, key=lambda host: (ranks[host], host))
+        self._begun: dict[str, float] = {}
         self._outing = Outing(self._board)
         self._targets: dict[str, list[Room]] = {}
         self._returns: list[tuple[float, str]] = []
@@ -80,7 +102,7 @@ class _Planner:
 
     def _run(self, hosts: list[str], *, canary: bool) -> None:
         while order := [host for host in hosts if host in self._board.left]:
-            order.sort(key=lambda host: (-self._rank[host], host))
+            order.sort(key=self._early(order))
             self._room = self._board.clean_room()
             began = self._begin(order)
             if not began and not self._outing.hosts:
@@ -94,6 +116,27 @@ class _Planner:
         while self._outing.hosts:
             self._wait()
         self._close(canary=canary)
+
+    def _ranks(self, hosts: Collection[str]) -> dict[str, float]:
+        return {host: self._crowd.rank(host, self._seconds) + self._way.urgent.get(host, 0.0) for host in hosts}
+
+    def _early(self, order: Collection[str]) -> Callable[[str], _Key]:
+        """Return the key by which hosts are begun: while room must grow, the emptiest; else by rank."""
+        board, catalog = self._board, self._task.catalog
+        ranks = self._ranks(order)
+        ample = ample_zones(board, order, self._way.grow) if self._way.grow else set(board.task.slots.zones)
+
+        def key(host: str) -> _Key:
+            if catalog.hosts[host].zone in ample:
+                return (1, -ranks[host], 0.0, host)
+            return (0, board.load(host), -self._size(host), host)
+
+        return key
+
+    def _size(self, host: str) -> float:
+        """Return what a host has of the scarcest resource."""
+        scarcest = self._task.catalog.scarcest
+        return sum(self._task.catalog.total[host][scarcest : scarcest + 1])
 
     def _begin(self, order: list[str]) -> bool:
         """Begin all hosts whose guests find room; then, while some are allowed to, those whose guests move twice."""
@@ -112,13 +155,11 @@ class _Planner:
         return began
 
     def _spill(self, order: list[str]) -> bool:
-        """Begin the host that gives much room for few second moves and little time."""
-        total, scarcest = self._task.catalog.total, self._task.catalog.scarcest
-        price = {
-            h: self._seconds[h] * (1 + len(self._board.items[h])) / (1 + sum(total[h][scarcest : scarcest + 1]))
-            for h in order
-        }
-        for host in sorted(order, key=lambda h: (price[h], h)):
+        """Begin the host that gives much room for few second moves and little time, where least has been begun."""
+        hosts = self._task.catalog.hosts
+        price = {h: self._seconds[h] * (1 + len(self._board.items[h])) / (1 + self._size(h)) for h in order}
+        begun = self._begun if self._way.zones else {}
+        for host in sorted(order, key=lambda h: (begun.get(hosts[h].zone, 0.0), price[h], h)):
             if not self._outing.admits(host):
                 continue
             cause = Cause.HASTE if self._outing.hosts else Cause.SEED if not self._board.rooms.clean else Cause.SPILL
@@ -129,6 +170,8 @@ class _Planner:
 
     def _add(self, host: str, moves: list[Move]) -> None:
         self._outing.add(host, moves)
+        zone = self._task.catalog.hosts[host].zone
+        self._begun[zone] = self._begun.get(zone, 0.0) + self._size(host)
         self._targets[host] = [move.room for move in moves for _ in move.item.guests]
         self._draft.hosts.append(host)
         self._batch.append(host)
@@ -140,9 +183,8 @@ class _Planner:
         """Reckon with the guests that have been put on a host for the time being."""
         catalog = self._task.catalog
         guests = [catalog.guests[guest] for item in self._board.items[host] for guest in item.guests]
-        seconds = service(self._task, self._durations, host, guests)
-        self._rank[host] += seconds - self._seconds[host]
-        self._seconds[host] = seconds
+        self._seconds[host] = service(self._task, self._durations, host, guests)
+        self._crowd.changed()
 
     def _wait(self) -> None:
         """Let the next host come back."""

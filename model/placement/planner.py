@@ -1,13 +1,13 @@
 """Hosts in waves and a target for every guest: the two orders, side by side."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from model.fleet import Fleet, GuestClass
 from model.placement.board import Task
 from model.placement.bounds import moves_bound, shortest
 from model.placement.draft import Draft
-from model.placement.fastest import MANY, fastest, ways
+from model.placement.fastest import MANY, Way, fastest, frugal_ways, ways
 from model.placement.fewest import fewest_moves
 from model.placement.ranks import services
 from model.placement.records import MIB_PER_GIB, Assignment, Cost, Durations, Schedule, Shortfall, Skipped, Wave
@@ -16,8 +16,12 @@ from model.placement.shortfalls import impossible_groups
 from model.placement.simulation import Run, simulate
 from model.rolling import Order, Rolling
 
-# The fewest moves are taken for equal up to one move in so many guests: it may save hours.
-_MOVES_FOR_TIME = 100
+# The fewest moves are taken for equal up to one guest in so many that moves twice: it may save hours.
+_MOVES_FOR_TIME = 40
+# So many times the best way is tried again, and hosts that others waited for count by this part of an average host's
+# time as longer.
+_AGAIN = 5
+_URGENCY = 0.3
 
 
 class _Made(NamedTuple):
@@ -79,19 +83,56 @@ def schedules(
 def _fewest(task: Task, durations: Durations) -> _Made:
     """Take the shortest of the drafts with the fewest moves, give or take a few."""
     seconds = services(task, durations)
-    extras = (0,) if len(task.dirty) > MANY else (0, 2, 4)
-    drafts = [fewest_moves(task, seconds, extra=extra, apart=apart) for extra in extras for apart in (False, True)]
-    fewest = min(len(draft.shortfalls) for draft in drafts)
-    made = [_made(task, d, Order.FEWEST_MOVES, durations) for d in drafts if len(d.shortfalls) == fewest]
-    most = min(each.schedule.cost.moves for each in made) + sum(map(len, task.movers.values())) // _MOVES_FOR_TIME
-    return min((m for m in made if m.schedule.cost.moves <= most), key=_price)
+    extras = (0,) if len(task.dirty) > MANY else (0, 2)
+    drafts = [fewest_moves(task, seconds, extra=extra, apart=True) for extra in extras]
+    made = [_made(task, draft, Order.FEWEST_MOVES, durations) for draft in drafts]
+    made += _tried(task, durations, Order.FEWEST_MOVES, list(frugal_ways(task)))
+    fewest = min(len(each.draft.shortfalls) for each in made)
+    made = [each for each in made if len(each.draft.shortfalls) == fewest]
+    allowed = moves_bound(task).moves + sum(map(len, task.movers.values())) // _MOVES_FOR_TIME
+    most = max(allowed, min(each.schedule.cost.moves for each in made))
+    return min((each for each in made if each.schedule.cost.moves <= most), key=_price)
 
 
 def _fastest(task: Task, durations: Durations, slow: _Made) -> _Made:
     """Take the shortest of all drafts, also of those for the fewest moves."""
-    made = [_made(task, fastest(task, durations, way), Order.FASTEST, durations) for way in ways(task)]
+    made = _tried(task, durations, Order.FASTEST, list(ways(task)))
     as_well = _made(task, slow.draft, Order.FASTEST, durations)
     return min([*made, as_well], key=lambda each: (len(each.draft.shortfalls), *_price(each)))
+
+
+def _tried(task: Task, durations: Durations, order: Order, tries: Sequence[Way]) -> list[_Made]:
+    """Try ways; then the best some times again, with more urgency for the hosts that kept it waiting."""
+    made = [(way, _made(task, fastest(task, durations, way), order, durations)) for way in tries]
+    if not made or len(task.dirty) > MANY or len(task.dirty) <= task.slots.total:
+        return [each for _, each in made]
+    seconds = services(task, durations)
+    step = _URGENCY * sum(seconds.values()) / len(seconds)
+    way, best = min(made, key=lambda pair: _price(pair[1]))
+    for number in range(_AGAIN):
+        urgent = {**way.urgent}
+        for host in _critical(best):
+            urgent[host] = urgent.get(host, 0.0) + step * (1 + number % 2)
+        again = way._replace(urgent=urgent)
+        found = _made(task, fastest(task, durations, again), order, durations)
+        made.append((again, found))
+        if _price(found) < _price(best):
+            way, best = again, found
+        elif number % 2:
+            step /= -2
+    return [each for _, each in made]
+
+
+def _critical(made: _Made) -> list[str]:
+    """Return the host that was back last, the one that it waited for longest, and so on until one waited for a slot."""
+    runs = {run.host: run for run in made.run.hosts}
+    found: list[str] = []
+    run = max(made.run.hosts, key=lambda each: each.done, default=None)
+    while run is not None:
+        found.append(run.host)
+        last = max((runs[need] for need in made.schedule.needs[run.host]), key=lambda each: each.done, default=None)
+        run = last if last is not None and last.done >= run.start else None
+    return found
 
 
 def _price(made: _Made) -> tuple[float, int]:

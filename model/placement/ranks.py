@@ -24,21 +24,50 @@ def services(task: Task, durations: Durations) -> dict[str, float]:
     return {host: service(task, durations, host, task.movers[host]) for host in task.dirty}
 
 
-def ranks(task: Task, board: Board, seconds: Mapping[str, float], crowd: float = _CROWD) -> dict[str, float]:
+def ranks(task: Task, board: Board, seconds: Mapping[str, float]) -> dict[str, float]:
     """Return what decides who goes first: the longer, and those that must not be out together with many others."""
+    others = _neighbours(board)
+    return {host: seconds[host] + _CROWD * sum(seconds[other] for other in others[host]) for host in task.dirty}
+
+
+class Crowd:
+    """Who shares anti-affinity groups with whom, while hosts are planned and guests are put on other hosts."""
+
+    def __init__(self, board: Board, weight: float) -> None:
+        """Take the part of the others' time that counts as a host's own (``weight``)."""
+        self._board = board
+        self._weight = weight
+        self._others: dict[str, list[str]] | None = None
+
+    def changed(self) -> None:
+        """Take note that guests have been put on hosts that are still to be emptied."""
+        self._others = None
+
+    def rank(self, host: str, seconds: Mapping[str, float]) -> float:
+        """Return a host's own time, and a part of that of the hosts that are left and share groups with it."""
+        if self._others is None:
+            self._others = _neighbours(self._board)
+        left = self._board.left
+        return seconds[host] + self._weight * sum(seconds[other] for other in self._others[host] if other in left)
+
+
+def _neighbours(board: Board) -> dict[str, list[str]]:
+    """Return the hosts that each host shares an anti-affinity group with."""
     members: dict[str, list[str]] = {}
-    for host in task.dirty:
-        for group in sorted(board.groups(host)):
+    for host in board.task.dirty:
+        for group in board.groups(host):
             members.setdefault(group, []).append(host)
-    found = dict(seconds)
-    for host in task.dirty:
-        others = {other for group in board.groups(host) for other in members[group]} - {host}
-        found[host] += crowd * sum(seconds[other] for other in sorted(others))
-    return found
+    return {
+        host: sorted({other for group in board.groups(host) for other in members[group]} - {host})
+        for host in board.task.dirty
+    }
 
 
-def ample_zones(board: Board, waiting: Collection[str]) -> set[str]:
-    """Return the zones whose clean rooms could take, in sum, the fullest hosts that the slots let go together."""
+def ample_zones(board: Board, waiting: Collection[str], part: float = 1.0) -> set[str]:
+    """Return the zones whose clean rooms could take, in sum, the fullest hosts that the slots let go together.
+
+    ``part`` of them, at least one, is enough.
+    """
     task = board.task
     zones: dict[str, list[str]] = {}
     for host in waiting:
@@ -47,6 +76,7 @@ def ample_zones(board: Board, waiting: Collection[str]) -> set[str]:
     found = set()
     for zone, hosts in zones.items():
         together = min(share, task.slots.zones.get(zone, share))
+        together = max(1, round(together * part))
         fullest = sorted(hosts, key=lambda host: (-board.load(host), host))[:together]
         need = [sum(task.loads[host][index] for host in fullest) for index in range(len(task.catalog.resources))]
         if not board.rooms.lacks(zone, need):

@@ -106,30 +106,36 @@ class _Simulation:
         self._peaks: Counter[str] = Counter()
         self._log: list[MoveRun] = []
         self._now = 0.0
+        # Whether a host may be able to start that was not before: not so when only a move has ended.
+        self._changed = True
 
     def run(self) -> Run:
         """Go from event to event until all hosts are back."""
         self._advance()
         while self._events:
             self._now, _, host, move = heappop(self._events)
-            if move is not None:
-                self._end(move)
-            elif host in self._started and host not in self._done:
-                self._return(host)
+            self._happen(host, move)
             while self._events and self._events[0][0] == self._now:
                 _, _, host, move = heappop(self._events)
-                if move is not None:
-                    self._end(move)
-                elif host in self._started and host not in self._done:
-                    self._return(host)
+                self._happen(host, move)
             self._advance()
         if self._waiting:
             raise StuckError(f"hosts wait for each other: {', '.join(self._waiting[:5])}")
         return self._result()
 
+    def _happen(self, host: str, move: Assignment | None) -> None:
+        if move is not None:
+            self._end(move)
+            return
+        self._changed = True
+        if host in self._started and host not in self._done:
+            self._return(host)
+
     def _advance(self) -> None:
         """Start all that may start now."""
-        self._waiting = [host for host in self._waiting if not self._start(host)]
+        if self._changed:
+            self._waiting = [host for host in self._waiting if not self._start(host)]
+            self._changed = False
         for host in list(self._draining):
             self._drain(host)
 
