@@ -115,7 +115,9 @@ class Watcher:
         away = await self._awaiting(moves, here)
         classes = {guest.id: self._classify(guest) for guest in here}
         self._report.see(here, classes)
-        return HostView(host=self._host, guests=(*here, *away, *unplaced), classes=classes, migrations=moves)
+        apart = frozenset(guest.id for guest in here if self.spread_groups_of(guest.id))
+        guests = (*here, *away, *unplaced)
+        return HostView(host=self._host, guests=guests, classes=classes, migrations=moves, apart=apart)
 
     async def _awaiting(self, moves: tuple[Migration, ...], here: tuple[FleetGuest, ...]) -> list[FleetGuest]:
         """Guests that have been moved cold are elsewhere already, but wait for a word."""

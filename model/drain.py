@@ -41,6 +41,7 @@ class HostView(Record):
         migrations: nova's migrations from or to it.
         consumers: who holds allocations of its resource providers; None when placement was not asked.
         domains: what its hypervisor runs; None when it was not asked, or could not be.
+        apart: guests that are members of a server group whose members are to be on different hosts.
     """
 
     host: str
@@ -49,6 +50,7 @@ class HostView(Record):
     migrations: tuple[Migration, ...] = ()
     consumers: tuple[str, ...] | None = None
     domains: tuple[Domain, ...] | None = None
+    apart: frozenset[str] = frozenset()
 
 
 class Memory(Record):
@@ -173,6 +175,7 @@ def _verdicts(view: HostView, orders: Orders, memory: Memory) -> dict[str, Verdi
                 leftovers=leftovers,
                 leftovers_for=since,
                 progress=memory.progress.get(guest.id),
+                apart=guest.id in view.apart,
             )
             found[guest.id] = judge(dossier, orders)
     return found

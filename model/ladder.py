@@ -17,6 +17,11 @@ from model.words import count
 
 # A guest is off while it is moved cold: two failures are enough to ask a person.
 COLD_ATTEMPTS = 2
+# Attempts for which nova's scheduler finds no host, and that do not count for a member of an anti-affinity group. What
+# a scheduler remembers of a host is sent to it by nova-compute every scheduler_instance_sync_interval (120 s), and not
+# at its start when the host is empty (nova/compute/manager.py, init_host): for so long a host that was emptied is
+# refused to the group of a guest that it had. With the rests between them the attempts last longer than that.
+UNPLACED_FOR_NOTHING = 3
 # Seconds that nova may take to clean up a failed attempt on both ends.
 CLEANUP = 120.0
 LEAST_LIMIT = 120.0
@@ -114,13 +119,19 @@ def _climb(dossier: Dossier, orders: Orders) -> Verdict:
     """The next attempt of the first rung that is not used up."""
     failed = False
     for act, most in rungs(dossier, orders.policy):
-        tries = len(failures(dossier, orders, act)) + len(_refused(dossier, act))
-        failed = failed or bool(tries)
+        tries = _tries(dossier, orders, act)
+        failed = failed or bool(failures(dossier, orders, act) or _refused(dossier, act))
         if tries < most:
             return _attempt(dossier, orders, act, tries, failed=failed)
     if orders.policy.then_stop and dossier.guest.status == "ACTIVE" and dossier.classified.may_be_off:
         return _stop(dossier)
     return _given_up(dossier, orders)
+
+
+def _tries(dossier: Dossier, orders: Orders, act: Act) -> int:
+    failed = failures(dossier, orders, act)
+    unplaced = sum(move.target is None for move in failed) if dossier.apart else 0
+    return len(failed) - min(unplaced, UNPLACED_FOR_NOTHING) + len(_refused(dossier, act))
 
 
 def rungs(dossier: Dossier, policy: DrainPolicy) -> tuple[tuple[Act, int], ...]:

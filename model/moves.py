@@ -110,6 +110,7 @@ class Dossier(Record):
         leftovers: what a failed attempt has left behind so far, in words.
         leftovers_for: seconds since that was first seen.
         progress: of its live migration, while one runs.
+        apart: whether it is a member of a server group whose members are to be on different hosts.
     """
 
     guest: FleetGuest
@@ -120,6 +121,7 @@ class Dossier(Record):
     leftovers: tuple[str, ...] = ()
     leftovers_for: float = 0.0
     progress: Progress | None = None
+    apart: bool = False
 
 
 class Verdict(Record):

@@ -74,6 +74,18 @@ def test_targets_in_their_order_and_the_scheduler_last(tried: list[str], target:
     assert step(found) == ("live-migrate", target)
 
 
+def test_a_scheduler_that_still_remembers_a_member_of_the_group_is_given_time() -> None:
+    """It refuses a host that another member has left until that host's nova-compute has told it so."""
+    policy, unplaced = DrainPolicy(attempts=3), [failed(n) for n in range(6)]
+    apart: dict[str, Any] = {"policy": policy, "targets": {"g1": "cmp2"}, "apart": True}
+    for patience in range(5):
+        assert step(rule(*unplaced[:patience], **apart)) == ("live-migrate", "cmp2")
+    assert step(rule(*unplaced[:5], **apart)) == ("live-migrate", None)
+    assert rule(*unplaced, **apart).blocked is not None
+    assert rule(*unplaced[:3], policy=policy, targets={"g1": "cmp2"}).blocked is not None, "of no group"
+    assert rule(*(failed(n, target=f"cmp{n}") for n in (2, 3, 4)), **apart).blocked is not None, "failed on their way"
+
+
 def test_refusals_rule_out_a_target_too() -> None:
     refused = (Refusal(act=Act.LIVE, target="cmp2", text="400: no such host"),)
     policy = DrainPolicy(attempts=3)
