@@ -16,7 +16,8 @@ from cli.console import operator, out, say
 from cli.errors import CliError, Exit, NoAnswerError
 from cli.load import load_request
 from cli.plans import read
-from cli.runs import default_id, how_to_follow, write_html
+from cli.reports import write_html
+from cli.runs import default_id, how_to_follow
 from cli.summary import summary
 from cli.watch import watch
 from deploy.lab import record as records

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from cli import digest, orders, plans, reboot, runs, serve
+from cli import digest, orders, plans, reboot, reports, runs, serve
 from cli.console import LOG_FORMAT, err
 from cli.documents import BadInputError
 from cli.errors import CliError, Exit
@@ -22,6 +22,7 @@ app = typer.Typer(
 plans.register(app)
 digest.register(app)
 runs.register(app)
+reports.register(app)
 reboot.register(app)
 orders.register(app)
 serve.register(app)

@@ -1,24 +1,22 @@
-"""Runs: start, watch, status, list, report."""
+"""Runs: start, watch, status, list."""
 
 import asyncio
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from activities.report import render_html
 from cli.client import Runs, open_runs
 from cli.console import AsJson, By, File, NewestRun, awaited, err, out, say
-from cli.errors import CliError, Exit, NoAnswerError
+from cli.errors import Exit, NoAnswerError
 from cli.load import load_request
 from cli.summary import summary
 from cli.view import screen
 from cli.watch import Glance, utc_now, watch
 from model.control import Approve, RollbackRequest
-from model.status import Report, RunState
+from model.status import RunState
 from model.words import clock, elapsed
 
 _PLAN_EVERY = 0.5
@@ -33,7 +31,6 @@ def register(app: typer.Typer) -> None:
         ("watch", watch_run),
         ("status", status),
         ("list", list_runs),
-        ("report", report),
     ):
         app.command(name, rich_help_panel="Runs")(awaited(command))
 
@@ -155,31 +152,6 @@ async def list_runs(limit: Annotated[int, typer.Option(min=1, help="At most so m
         took = elapsed(line.started, line.ended or utc_now())
         table.add_row(Text(line.id), line.state, clock(line.started, date=True), took)
     out.print(table)
-
-
-async def report(
-    run: NewestRun = "",
-    html: Annotated[Path | None, typer.Option("--html", help="Write the HTML report to this file.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Say what a run changed, where and when; what its users saw of it; who did what."""
-    async with open_runs() as runs:
-        answer = await runs.report(run or await runs.newest())
-    if as_json:
-        say(answer.model_dump_json(indent=2))
-    else:
-        out.print(summary(answer))
-    if html:
-        write_html(answer, html)
-
-
-def write_html(answer: Report, path: Path) -> None:
-    """Write the HTML report."""
-    try:
-        path.write_text(render_html(answer), encoding="utf-8")
-    except OSError as error:
-        raise CliError(f"{path}: cannot be written: {error.strerror or error}", Exit.BAD_INPUT) from None
-    say(f"written to {path}")
 
 
 async def follow(runs: Runs, run: str, *, lines: bool) -> None:
