@@ -18,6 +18,9 @@ from model.nova import COLD_MIGRATION, Migration
 from model.words import count
 from model.work import StepResult
 
+# By how much the time between two looks grows while nothing is begun, and up to which multiple of the first.
+MORE_PATIENT, MOST_PATIENT = 1.3, 4.0
+
 
 class Drain:
     """One drain on its way. What it remembers only slows it down or counts refusals; what counts is read from nova."""
@@ -42,7 +45,7 @@ class Drain:
         Raises:
             StepFailed: guests are left that cannot be moved, or time is over.
         """
-        started = time.monotonic()
+        started, pause = time.monotonic(), self._charge.poll
         await self._watch.prepare()
         while True:
             decision = await self._decide()
@@ -56,7 +59,9 @@ class Drain:
             self._held = {}
             await asyncio.gather(*(self._act(move) for move in decision.moves))
             progress(self._report.line(decision, self._watch.memory.memory(), self._held))
-            await asyncio.sleep(self._charge.poll)
+            # Each look costs nova four requests: while guests are only waited for, fewer do.
+            pause = self._charge.poll if decision.moves else min(pause * MORE_PATIENT, self._charge.poll * MOST_PATIENT)
+            await asyncio.sleep(pause)
 
     async def result(self) -> StepResult:
         """Say what was moved: read from nova, so that it tells of moves that a worker began which then died."""

@@ -13,7 +13,8 @@ from activities.errors import Refused, StepFailed
 from activities.ssh import Hosts
 from model.inventory import Inventory
 
-PROBE_TIMEOUT = 30.0
+# Seconds. An instance that needs longer for one of its first requests is asked again.
+PROBE_TIMEOUT = 10.0
 ROUND_SIZE = 8
 ROUNDS = 6
 ROUND_SECONDS = 2.0

@@ -110,7 +110,7 @@ def prober() -> Iterator[Prober]:
 
 @pytest.fixture
 def user() -> Iterator[User]:
-    observer = User(every=8.0)
+    observer = User(every=12.0)
     yield observer
     observer.stop()
 
