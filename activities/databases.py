@@ -5,7 +5,7 @@ Reads only. All of it through the database host's own client, as its local admin
 
 import asyncio
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from activities.errors import StepFailed
 from activities.packaging import packaging_of
@@ -81,14 +81,11 @@ async def check_schemas(
     Raises:
         StepFailed: they differ.
     """
-    known = {schema: _MIGRATIONS[schema] for schema in schemas if schema in _MIGRATIONS}
-    places = list(dict.fromkeys(known.values()))
-    shipped = await asyncio.gather(*(_heads(hosts, inventory, versions[place[0]], *place) for place in places))
-    heads = dict(zip(places, shipped, strict=True))
+    heads = await shipped_heads(hosts, inventory, schemas, versions)
     problems = [
-        f"schema {schema} is at {', '.join(schemas[schema])}, the code expects {', '.join(heads[place])}"
-        for schema, place in known.items()
-        if heads[place] != schemas[schema]
+        f"schema {schema} is at {', '.join(schemas[schema])}, the code expects {', '.join(head)}"
+        for schema, head in heads.items()
+        if head != schemas[schema]
     ]
     if problems:
         raise StepFailed(
@@ -97,6 +94,20 @@ async def check_schemas(
             tail="\n".join(problems),
             remedy="run the service's `db sync` with the new code (see its step), then retry the step",
         )
+
+
+async def shipped_heads(
+    hosts: Hosts, inventory: Inventory, schemas: Iterable[str], versions: Mapping[str, str]
+) -> dict[str, tuple[str, ...]]:
+    """Return for each of these schemas the revisions with which the migrations of these versions end.
+
+    Without those of keystone, and of services whose version is not named.
+    """
+    known = {name: _MIGRATIONS[name] for name in schemas if name in _MIGRATIONS and _MIGRATIONS[name][0] in versions}
+    places = list(dict.fromkeys(known.values()))
+    shipped = await asyncio.gather(*(_heads(hosts, inventory, versions[place[0]], *place) for place in places))
+    heads = dict(zip(places, shipped, strict=True))
+    return {name: heads[place] for name, place in known.items()}
 
 
 async def _sql(hosts: Hosts, inventory: Inventory, query: str) -> list[list[str]]:

@@ -9,6 +9,7 @@ import shlex
 import time
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeVar
 
 from temporalio import activity
@@ -16,12 +17,24 @@ from temporalio import activity
 from activities import openstack
 from activities.context import Toolbox, errors_mapped
 from activities.errors import Refused, StackrollError
+from activities.readiness import (
+    ask_services,
+    check_backends,
+    check_certificates,
+    check_queues,
+    check_repository,
+    check_schemas_now,
+    parse_state,
+    read_database,
+    state_command,
+)
 from activities.running import parse_units, units_command
 from activities.ssh import Hosts
 from model.components import components_on
-from model.inventory import Inventory
+from model.inventory import Inventory, Role
 from model.nova import Guest, ServiceRow, is_settled
 from model.preflight import is_plain, judge_allocations, judge_clocks, judge_migrations
+from model.readiness import HostState, judge_database, judge_hosts
 from model.spec import UpgradeRequest
 from model.work import Capacity, Facts, Finding, HostFacts, ServiceRecord
 
@@ -39,6 +52,7 @@ for file in {files}; do [ -f "$file" ] || echo "R $file"; done
 missing() {{ for one in "$@"; do command -v "$one" > /dev/null && return; done; echo "M $*"; }}
 {tools}
 {units}
+{state}
 """
 
 
@@ -49,6 +63,7 @@ class HostReading:
     facts: HostFacts
     clock: float
     asked: float
+    state: HostState = field(default_factory=HostState)
     missing_files: list[str] = field(default_factory=list)
     missing_tools: list[str] = field(default_factory=list)
 
@@ -73,6 +88,7 @@ async def read_facts(hosts: Hosts, request: UpgradeRequest) -> Facts:
         _read_hosts(hosts, request, findings), _read_cloud(inventory, request.compute_hosts, findings)
     )
     findings += judge_clocks({name: reading.clock - reading.asked for name, reading in readings.items()})
+    findings += await _read_more(hosts, request, readings, findings)
     return Facts(
         hosts={name: reading.facts for name, reading in readings.items()},
         guests=tuple(guest.facts for guest in cloud.guests if not is_plain(guest)),
@@ -80,6 +96,47 @@ async def read_facts(hosts: Hosts, request: UpgradeRequest) -> Facts:
         capacity=cloud.capacity,
         findings=_merged(findings, list(inventory.hosts)),
     )
+
+
+async def _read_more(
+    hosts: Hosts, request: UpgradeRequest, readings: dict[str, HostReading], findings: list[Finding]
+) -> list[Finding]:
+    """Return what speaks against the upgrade in the hosts' state, databases, queues, balancer and the services' tools.
+
+    A host that could not be read is not asked again.
+    """
+    inventory = request.inventory
+    states = {name: reading.state for name, reading in readings.items()}
+    facts = {name: reading.facts for name, reading in readings.items()}
+    found = list(judge_hosts(request, states, facts, own_machine()))
+    first, none = inventory.with_role(Role.CONTROL)[0], tuple[Finding, ...]()
+    checks: list[Awaitable[tuple[Finding, ...]]] = []
+    if inventory.database.host in readings:
+        room = states[inventory.database.host].room
+        checks.append(_collect(_judged_database(hosts, request, room), inventory.database.host, findings, none))
+        if first in readings:
+            checks.append(_collect(check_schemas_now(hosts, inventory, facts), "databases", findings, none))
+    if first in readings:
+        checks.append(_collect(ask_services(hosts, request, states, facts), first, findings, none))
+        checks.append(_collect(check_repository(hosts, request), first, findings, none))
+    if inventory.load_balancer.host in readings:
+        checks.append(_collect(check_backends(hosts, inventory), "load balancer", findings, none))
+    if all(host in readings for host in inventory.with_role(Role.MESSAGING)[:1]):
+        checks.append(_collect(check_queues(hosts, inventory), "messaging", findings, none))
+    checks.append(_collect(check_certificates(inventory), "keystone", findings, none))
+    return found + [finding for several in await asyncio.gather(*checks) for finding in several]
+
+
+async def _judged_database(hosts: Hosts, request: UpgradeRequest, room: dict[str, int]) -> tuple[Finding, ...]:
+    return judge_database(request, await read_database(hosts, request.inventory), room)
+
+
+def own_machine() -> str:
+    """Return the id of the machine that this runs on; empty where it has none."""
+    try:
+        return Path("/etc/machine-id").read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return ""
 
 
 async def _read_hosts(hosts: Hosts, request: UpgradeRequest, findings: list[Finding]) -> dict[str, HostReading]:
@@ -115,6 +172,7 @@ def host_command(request: UpgradeRequest, host: str) -> str:
         files=" ".join(map(shlex.quote, files)),
         tools="\n".join(tools),
         units=units_command(inventory, [component.unit for component in components]) if components else "",
+        state=state_command(request, host),
     )
 
 
@@ -137,7 +195,8 @@ def parse_host(output: str, inventory: Inventory, asked: float) -> HostReading:
         ) from None
     units = parse_units(output, inventory.packaging.root)
     facts = HostFacts(running={u: s.version for u, s in units.items()}, free_bytes=free, boot_id=boot_id)
-    return HostReading(facts, clock, asked, values.get("R", []), values.get("M", []))
+    state = parse_state(output, inventory)
+    return HostReading(facts, clock, asked, state, values.get("R", []), values.get("M", []))
 
 
 def _lacking(host: str, reading: HostReading) -> list[Finding]:
@@ -223,14 +282,15 @@ async def _collect(reading: Awaitable[T], subject: str, findings: list[Finding],
 def _merged(findings: list[Finding], hosts: list[str]) -> tuple[Finding, ...]:
     """Say only once what is the same on several hosts, such as a key that is missing on the worker's own machine.
 
-    They come in the order of the inventory, not in that of their answers.
+    They come by severity, then in the order of the inventory, not in that of their answers.
     """
-    subjects: dict[tuple[str, str, str], list[str]] = {}
-    for finding in sorted(findings, key=lambda f: hosts.index(f.subject) if f.subject in hosts else len(hosts)):
-        subjects.setdefault((finding.severity, finding.problem, finding.remedy), []).append(finding.subject)
+    order = {"error": 0, "warning": 1}
+    places = {host: place for place, host in enumerate(hosts)}
+    subjects: dict[Finding, list[str]] = {}
+    for finding in sorted(findings, key=lambda f: (order.get(f.severity, 2), places.get(f.subject, len(hosts)))):
+        subjects.setdefault(finding.model_copy(update={"subject": ""}), []).append(finding.subject)
     return tuple(
-        Finding(severity=severity, subject=", ".join(dict.fromkeys(where)), problem=problem, remedy=remedy)
-        for (severity, problem, remedy), where in subjects.items()
+        finding.model_copy(update={"subject": ", ".join(dict.fromkeys(where))}) for finding, where in subjects.items()
     )
 
 

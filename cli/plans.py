@@ -1,10 +1,13 @@
 """Before anything changes: check, plan, render, schema."""
 
 import json
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
+from rich import box
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
@@ -15,7 +18,7 @@ from cli.load import load_any, load_request
 from model.base import Record
 from model.inventory import Inventory
 from model.preflight import judge
-from model.reboot_spec import RebootSpec
+from model.reboot_spec import RebootRequest, RebootSpec
 from model.render import COMMIT_LINE, as_dot, as_json, as_mermaid, as_tree
 from model.spec import UpgradeRequest, UpgradeSpec
 from model.words import count
@@ -25,7 +28,7 @@ from workflows.plan import make_plan
 
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.", show_default=False)]
 _MODELS: dict[str, type[Record]] = {"spec": UpgradeSpec, "reboot": RebootSpec, "cloud": Inventory}
-_SEVERITY_STYLES = {"error": "bold red", "warning": "yellow"}
+_SEVERITY_STYLES = {"blocker": "bold red", "warning": "yellow", "note": "cyan"}
 
 
 def register(app: typer.Typer) -> None:
@@ -37,18 +40,32 @@ def register(app: typer.Typer) -> None:
     app.command(rich_help_panel=panel)(schema)
 
 
-async def check(file: File, as_json: AsJson = False) -> None:
-    """Read the cloud and say what forbids the upgrade. Exit status 3 when something does; warnings do not."""
-    request = load_request(file)
+async def check(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="upgrade.yaml or reboot.yaml.", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Read the cloud and say all that forbids the upgrade or reboot, and what mends it.
+
+    Changes nothing. Exit status 0 when nothing forbids it (warnings and notes do not), 3 when something does, 2 for bad
+    input, 1 when the cloud cannot be read at all.
+    """
+    request = load_any(file)
     findings = await _findings(request)
-    errors = sum(finding.severity == "error" for finding in findings)
+    blockers = sum(finding.severity == "error" for finding in findings)
     if as_json:
-        content = {"ok": not errors, "findings": [finding.model_dump(mode="json") for finding in findings]}
-        say(json.dumps(content, indent=2))
+        hosts = request.inventory.hosts
+        say(json.dumps({"ok": not blockers, "findings": [shown(one, hosts) for one in findings]}, indent=2))
     else:
         _print_findings(findings, request)
-    if errors:
+    if blockers:
         raise typer.Exit(Exit.FINDINGS)
+
+
+def shown(finding: Finding, hosts: Iterable[str]) -> dict[str, object]:
+    """Return a finding as it is written for other programs."""
+    about: dict[str, object] = {"severity": finding.word, "check": finding.check}
+    about |= {"hosts": finding.hosts_among(hosts), "subject": finding.subject}
+    return about | {"problem": finding.problem, "remedy": finding.remedy, "commands": finding.commands}
 
 
 async def plan(
@@ -122,25 +139,55 @@ async def read(request: UpgradeRequest) -> Facts:
         await hosts.close()
 
 
-async def _findings(request: UpgradeRequest) -> tuple[Finding, ...]:
+async def _findings(request: UpgradeRequest | RebootRequest) -> tuple[Finding, ...]:
+    if isinstance(request, RebootRequest):
+        return await _reboot_findings(request)
     facts = await read(request)
-    return (*facts.findings, *judge(facts, request))
+    order = ("blocker", "warning", "note")
+    return tuple(sorted((*facts.findings, *judge(facts, request)), key=lambda finding: order.index(finding.word)))
 
 
-def _print_findings(findings: tuple[Finding, ...], request: UpgradeRequest) -> None:
-    table = Table.grid(padding=(0, 2), pad_edge=False)
-    for finding in sorted(findings, key=lambda f: f.severity):
-        style = _SEVERITY_STYLES.get(finding.severity, "")
-        text = Text.assemble((f"{finding.subject}: ", "bold"), finding.problem, (f"\n→ {finding.remedy}", "dim"))
-        table.add_row(Text(finding.severity, style=style), text)
-    out.print(table)
-    errors = sum(finding.severity == "error" for finding in findings)
-    route = f"{request.inventory.cloud} from {request.inventory.release} to {request.spec.to}"
-    warnings = count(len(findings) - errors, "warning")
-    if errors:
-        out.print(Text(f"{route}: no; {count(errors, 'error')}, {warnings}", style="bold red"))
-    else:
-        out.print(Text(f"{route}: ready; {warnings}", style="bold green"))
+async def _reboot_findings(request: RebootRequest) -> tuple[Finding, ...]:
+    from activities.errors import StackrollError  # noqa: PLC0415
+    from activities.ssh import Hosts  # noqa: PLC0415
+    from workers.reboot_planner import plan_reboot  # noqa: PLC0415
+
+    hosts = Hosts()
+    try:
+        with err.status(f"reading {escape(request.inventory.cloud)}"):
+            return (await plan_reboot(hosts, request)).findings
+    except StackrollError as error:
+        raise CliError(str(error)) from None
+    finally:
+        await hosts.close()
+
+
+def _print_findings(findings: tuple[Finding, ...], request: UpgradeRequest | RebootRequest) -> None:
+    if findings:
+        table = Table(show_edge=False, pad_edge=False, header_style="bold", box=box.SIMPLE_HEAD, show_lines=False)
+        table.add_column("severity")
+        table.add_column("where", overflow="fold", ratio=1)
+        table.add_column("what is wrong, and what mends it", overflow="fold", ratio=3)
+        for finding in findings:
+            style = _SEVERITY_STYLES.get(finding.word, "")
+            mend = Text("→ ", style="dim")
+            for place, part in enumerate(finding.remedy.split("`")):
+                mend.append(part, style="bold cyan" if place % 2 else "dim")
+            text = Text.assemble(finding.problem, "\n", mend)
+            table.add_row(Text(finding.word, style=style), Text(finding.subject, style="bold"), text)
+        out.print(table)
+    numbers = Counter(finding.word for finding in findings)
+    blockers = numbers["blocker"]
+    told = f"{count(blockers, 'blocker')}, {count(numbers['warning'], 'warning')}, {count(numbers['note'], 'note')}"
+    verdict = f"{_headline(request)}: {'no' if blockers else 'ready'}; {told}"
+    out.print(Text(verdict, style="bold red" if blockers else "bold green"))
+
+
+def _headline(request: UpgradeRequest | RebootRequest) -> str:
+    inventory = request.inventory
+    if isinstance(request, RebootRequest):
+        return f"reboot of {inventory.cloud}"
+    return f"{inventory.cloud} from {inventory.release} to {request.spec.to}"
 
 
 def print_tree(text: str) -> None:

@@ -26,14 +26,18 @@ NAMES_SHOWN = 5
 def judge(facts: Facts, request: UpgradeRequest) -> tuple[Finding, ...]:
     """Return everything that speaks against this upgrade, errors first, in a stable order."""
     findings = [
-        *_versions(facts, request),
-        *_disk(facts, request),
-        *_services(facts, request),
-        *_guests(facts, request),
-        *_room(facts, request),
-        *_redundancy(request),
+        *_named("versions", _versions(facts, request)),
+        *_named("space", _disk(facts, request)),
+        *_named("services", _services(facts, request)),
+        *_named("guests", _guests(facts, request)),
+        *_named("room", _room(facts, request)),
+        *_named("redundancy", _redundancy(request)),
     ]
     return tuple(sorted(findings, key=lambda finding: finding.severity != "error"))
+
+
+def _named(check: str, findings: Iterable[Finding]) -> Iterable[Finding]:
+    return (finding.model_copy(update={"check": check}) for finding in findings)
 
 
 def _error(subject: str, problem: str, remedy: str) -> Finding:
@@ -241,7 +245,7 @@ def _redundancy(request: UpgradeRequest) -> Iterable[Finding]:
 
 def judge_migrations(migrations: Iterable[Migration]) -> tuple[Finding, ...]:
     """Return a finding for each migration that nova counts as going on: a restart of its hosts would break it."""
-    return tuple(
+    found = (
         _error(
             f"guest {migration.guest}",
             migration.text,
@@ -253,6 +257,7 @@ def judge_migrations(migrations: Iterable[Migration]) -> tuple[Finding, ...]:
         for migration in migrations
         if migration.unfinished
     )
+    return tuple(_named("migrations", found))
 
 
 def judge_allocations(
@@ -268,16 +273,22 @@ def judge_allocations(
     if not orphans:
         return ()
     remedy = "`nova-manage placement audit --verbose`, then with `--delete`"
-    return (_error(host, f"{len(orphans)} allocations belong to no guest or migration: {_names(orphans)}", remedy),)
+    found = _error(host, f"{len(orphans)} allocations belong to no guest or migration: {_names(orphans)}", remedy)
+    return tuple(_named("allocations", (found,)))
 
 
 def judge_clocks(offsets: Mapping[str, float]) -> tuple[Finding, ...]:
     """Return a finding for each host whose clock differs from the worker's (seconds) too much to compare times."""
-    return tuple(
-        _error(host, f"its clock differs from the worker's by {offset:+.0f} s", "synchronise both (chrony, ntp)")
+    found = (
+        _error(
+            host,
+            f"its clock differs from the worker's by {offset:+.0f} s",
+            "synchronise both: `timedatectl set-ntp true`, or `chronyc makestep`",
+        )
         for host, offset in sorted(offsets.items())
         if abs(offset) > MOST_CLOCK_SKEW
     )
+    return tuple(_named("clock", found))
 
 
 def _names(names: Iterable[str]) -> str:

@@ -1,5 +1,8 @@
 """The one input and the one output of every step's activity, and the facts that a plan is made from."""
 
+import re
+from collections.abc import Iterable
+
 from model.base import JsonObject, Record
 from model.inventory import Inventory
 from model.plan import Action
@@ -92,12 +95,36 @@ class Capacity(Record):
 
 
 class Finding(Record):
-    """Something that preflight found. ``error`` refuses the upgrade; ``warning`` is shown."""
+    """Something that preflight found.
+
+    Attributes:
+        severity: ``error`` refuses the upgrade; ``warning`` should be mended; ``note`` is to be known.
+        subject: the host or the part of the cloud that it is about.
+        problem: what is wrong.
+        remedy: what mends it; commands in it are between backticks.
+        check: which check has found it (``docs/check.md``).
+    """
 
     severity: str
     subject: str
     problem: str
     remedy: str
+    check: str = ""
+
+    @property
+    def word(self) -> str:
+        """The severity as it is shown."""
+        return "blocker" if self.severity == "error" else self.severity
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """The commands that mend it."""
+        return tuple(self.remedy.split("`")[1::2])
+
+    def hosts_among(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return which of these hosts it is about."""
+        words = set(re.split(r"[\s,]+", self.subject))
+        return tuple(name for name in names if name in words)
 
 
 class Facts(Record):

@@ -16,6 +16,11 @@ KERNEL = "6.1.0-41-amd64"
 # Units of a compute host that are none of OpenStack's.
 OTHER_UNITS = ("libvirtd", "openvswitch-switch")
 HOLD = "/var/lib/stackroll/hold"
+OPTIONS = {
+    "nova upgrade_levels compute": "auto",
+    "nova service_user send_service_user_token": "true",
+    "keystone token expiration": "14400",
+}
 REBOOT_REQUIRED = "/run/reboot-required"
 
 _pids = itertools.count(700)
@@ -74,6 +79,10 @@ class Host:
         booting: whether its units are being started.
         strict: whether nova-compute looks whether the host is what it was, as nova's does.
         reboots: how often it was rebooted in order.
+        options: what its configuration files say, of what is asked for; ``keys``: keystone's, as checksum and number.
+        lock: the checksum of every lock file in its repository; ``unresolved``: what uv says of those it cannot have.
+        torsos: versions that are installed in part only; ``broken``: packages that are half installed.
+        synchronised: whether its clock follows a time server, in systemd's word.
     """
 
     def __init__(self, machine: Machine, units: tuple[Component, ...], versions: dict[str, str]) -> None:
@@ -96,6 +105,13 @@ class Host:
         self.hypervisor_version = QEMU
         self.up, self.silent = True, False
         self.journal: list[str] = []
+        self.machine_id = uuid.uuid5(uuid.NAMESPACE_URL, f"stackroll-sim:machine:{machine.name}").hex
+        self.options = dict(OPTIONS)
+        self.keys = {"fernet": ("5f1e2a", 3), "credential": ("c0ffee", 2)}
+        self.lock, self.unresolved = "10c4f11e", ""
+        self.torsos: set[tuple[str, str]] = set()
+        self.broken: set[str] = set()
+        self.synchronised = "yes"
 
     def go_down(self) -> None:
         """Lose what a boot does not bring back."""

@@ -22,6 +22,8 @@ from model.inventory import LoadBalancer, Packaging
 from simulator.settings import HOLD_MAP, PACKAGES, REPOSITORY, SOCKET
 
 NUMBER = 987654321
+# Services whose upgrade check is asked before anything is changed, and by no job.
+_CHECKED = ("keystone", "placement", "nova")
 _SERVICE = {"service": r"[a-z]+", "version": r"[0-9][0-9A-Za-z.]*"}
 # A word of a shell script, in quotes where it needs them.
 _QUOTED = r"(?:'[^']*'|[^\s']+)"
@@ -183,6 +185,7 @@ class Readings:
             rule("losses", database.losses(mark("folder"), services), dumps, service="dumps"),
             rule("check", packaging.check(mark("service"), mark("version")), _SERVICE),
             rule("boot", boot_command(mark("record")), {"record": r"[^\s']+"}, service="host"),
+            *(one for one in _manage_rules(packaging) if one.constants["service"] in _CHECKED),
             rule("objects", versions_script(packaging, "nova", mark("version")), version, service="nova"),
         ]
 

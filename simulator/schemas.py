@@ -17,6 +17,7 @@ _MAIN = {"nova": "main", "nova_cell0": "main"}
 _UNMIGRATED = {"keystone": 0, "glance": 0, "placement": _ROWS_PER_BATCH, "nova": 3 * _ROWS_PER_BATCH}
 _Rows = dict[str, tuple[str, ...]]
 _ORDER = list(RELEASES)
+_CELL1 = "5d0f3c48-2a55-4c39-9a5e-0c1f6a6e0001"
 _CHECKED = "| Upgrade Check Results |\n| Check: simulated      |\n| Result: Success       |"
 
 
@@ -159,6 +160,17 @@ class Sql:
         self._database.execute("CREATE TABLE nova_api.request_specs (instance_uuid, spec)")
         for name in ("nova", "nova_cell0"):
             self._database.execute(f"CREATE TABLE {name}.instances (uuid, display_name, host, vm_state, deleted INT)")
+        self._database.execute("ATTACH ':memory:' AS information_schema")
+        self._database.execute(
+            "CREATE TABLE information_schema.tables (table_schema, data_length INT, index_length INT)"
+        )
+        self._database.execute("CREATE TABLE information_schema.global_status (variable_name, variable_value)")
+        self._database.execute("CREATE TABLE nova_api.cell_mappings (uuid, name)")
+        self._database.execute("CREATE TABLE glance.tasks (id, type, status, deleted INT)")
+        cells = [("00000000-0000-0000-0000-000000000000", "cell0"), (_CELL1, "cell1")]
+        self._database.executemany("INSERT INTO nova_api.cell_mappings VALUES (?, ?)", cells)
+        sizes = [(name, 1_000_000, 300_000) for names in DATABASES.values() for name in names]
+        self._database.executemany("INSERT INTO information_schema.tables VALUES (?, ?, ?)", sizes)
         self._tables = Tables(self._database, tenants, nova, vip)
 
     def ask(self, text: str) -> str:

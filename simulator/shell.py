@@ -9,8 +9,9 @@ from collections.abc import Callable
 
 from activities.drain_watch import DOMAINS
 from activities.packaging.venv import Venv
+from activities.readiness import QUEUES
 from model.inventory import Packaging, Role
-from simulator import boot_commands
+from simulator import boot_commands, readiness
 from simulator.cloud import SimCloud
 from simulator.dumps import DumpError
 from simulator.faults import Disconnect, Exit, Fault, Gone, Hang, ReturnsAs, Slow
@@ -116,7 +117,15 @@ class Shell:
             return "sql", lambda: self._ask_sql(command)
         if "ScriptDirectory" in command:
             return "heads", lambda: _heads(host, command)
-        return self._file_meaning(host, command, given) or self._plain_meaning(host, command)
+        found = self._readiness_meaning(host, command) or self._file_meaning(host, command, given)
+        return found or self._plain_meaning(host, command)
+
+    def _readiness_meaning(self, host: Host, command: str) -> tuple[str, Callable[[], Answer]] | None:
+        if command == QUEUES:
+            return "queues", lambda: (0, readiness.queues(self._cloud), "")
+        if readiness.REPOSITORY_CHECK in command:
+            return "repository", lambda: (0, host.unresolved, "")
+        return None
 
     def _file_meaning(self, host: Host, command: str, given: str) -> tuple[str, Callable[[], Answer]] | None:
         if found := _WRITE.search(command):
@@ -153,9 +162,22 @@ class Shell:
             except DumpError as error:
                 return error.status, "", f"{error}\n"
         service, version = part.values["service"], part.values["version"]
+        if part.intent == "manage":
+            return self._ask_tool(host, service, version, part)
         if (service, version) not in host.complete:
             return 66, "", f"{venv(service, version)} is not installed, or only in part\n"
         return 0, f"{json.dumps(known_objects(version))}\n" if part.intent == "objects" else "", ""
+
+    def _ask_tool(self, host: Host, service: str, version: str, part: Part) -> Answer:
+        """Run a tool that only looks."""
+        tool = part.values["tool"]
+        if (service, version) not in host.complete:
+            return 127, "", f"no {venv(service, version)}/bin/{tool} on this host: the version is not installed\n"
+        try:
+            status, output = self._cloud.schemas.run(service, version, tool, part.values["arguments"])
+        except UnknownCommandError as error:
+            return 127, "", f"this command is not simulated: {error}\n"
+        return status, f"{output}\n", ""
 
     def _domains(self, host: Host) -> Answer:
         """List the machines that run, as libvirt does."""
@@ -183,6 +205,7 @@ class Shell:
         for found in _TOOLS.finditer(command):
             if not have & set(found["tools"].split()):
                 lines.append(f"M {found['tools']}")
+        lines += readiness.state(host, command)
         return 0, "\n".join(lines) + "\n" + self._units(host, command), ""
 
     def _units(self, host: Host, command: str) -> str:

@@ -14,6 +14,9 @@ STATISTICS = """\
 keystone,FRONTEND,0,0,OPEN,,
 keystone,ctl1,0,0,{keystone},127.0.0.1:5000,
 keystone,BACKEND,0,0,UP,,
+placement,ctl1,0,0,UP,127.0.0.1:8778,
+glance,ctl1,0,0,UP,127.0.0.1:9292,
+nova-api,ctl1,0,0,UP,127.0.0.1:8774,
 stats,other,0,0,DOWN,,
 """
 
@@ -27,6 +30,7 @@ class FakeHosts:
         tables: rows of the database, by a word of the query.
         unreachable: what is raised for a host.
         objects: what the program that asks nova's code for its objects prints.
+        queues: what RabbitMQ's tools print; ``unresolved``: uv, of lock files; ``upgrade_check``: the services' tools.
     """
 
     inventory: Inventory
@@ -39,6 +43,9 @@ class FakeHosts:
     free: int = 10**11
     extra: str = ""
     objects: dict[str, object] = field(default_factory=dict)
+    queues: str = ""
+    unresolved: str = ""
+    upgrade_check: tuple[int, str] = (0, "| Check: all |\n| Result: Success |\n")
 
     def __post_init__(self) -> None:
         self.run_release(self.inventory.release)
@@ -69,6 +76,16 @@ class FakeHosts:
         if "systemctl show" in command:
             more = f"{self._installed(host)}==\n" if "/venvs/*/" in command else ""
             return Completed(0, more + self._units(host), "")
+        tools = {
+            "rabbitmqctl": (0, self.queues),
+            "--dry-run": (0, self.unresolved),
+            "upgrade check": self.upgrade_check,
+        }
+        if asked := next((tool for tool in tools if tool in command), None):
+            return Completed(*tools[asked], "")
+        return self._answer_reading(command) or self._file(command, text)
+
+    def _answer_reading(self, command: str) -> Completed | None:
         if "show stat" in command:
             return Completed(0, STATISTICS.format(keystone=self.balancer), "")
         if "--execute" in command:
@@ -76,7 +93,7 @@ class FakeHosts:
             return Completed(0, "".join(f"{row}\n" for rows in found for row in rows), "")
         if "alembic" in command or "END_OF_PROGRAM" in command:
             return Completed(0, f"{self.heads if 'alembic' in command else json.dumps(self.objects)}\n", "")
-        return self._file(command, text)
+        return None
 
     def _file(self, command: str, text: str | None) -> Completed:
         if text is not None:

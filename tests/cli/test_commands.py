@@ -62,11 +62,11 @@ def test_check_of_a_cloud_at_another_release(facts: FakeCloud, upgrade: Path, mo
     monkeypatch.setitem(VERSIONS, "keystone", "25.0.0")
     ran = run_main("check", str(upgrade))
     assert ran.status == Exit.FINDINGS
-    assert "error" in ran.out
+    assert "blocker" in ran.out
     assert "the whole cloud already runs 2024.1" in ran.out
     as_json = run_main("check", str(upgrade), "--json")
     assert as_json.status == Exit.FINDINGS
-    assert json.loads(as_json.out)["findings"][0]["severity"] == "error"
+    assert json.loads(as_json.out)["findings"][0]["severity"] == "blocker"
     planned = run_main("plan", str(upgrade))
     assert planned.status == 0
     assert "this upgrade would be refused now" in planned.err
