@@ -4,6 +4,7 @@ All problems of both files are found before any is reported, each with its file,
 """
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +16,7 @@ from model.inventory import Inventory
 from model.reboot_spec import RebootRequest, RebootSpec, unknown_hosts
 from model.releases import RELEASES, UnsupportedStepError, check_step
 from model.spec import UpgradeRequest, UpgradeSpec
+from model.windows import BadWindowsError, Windows, check_windows
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -33,6 +35,7 @@ def load_request(path: Path, *, by: str = "operator") -> UpgradeRequest:
     document.keep_text("to")
     cloud_document, inventory = _read_cloud(document, problems)
     spec = _validate(UpgradeSpec, _content(document), document, problems)
+    problems += _window_problems(document, spec.windows if spec else None)
     if cloud_document:
         problems += _step_problems(document, cloud_document)
     if problems or spec is None or inventory is None:
@@ -50,6 +53,7 @@ def load_reboot(path: Path, *, by: str = "operator") -> RebootRequest:
     document = _open_spec(path, problems)
     _, inventory = _read_cloud(document, problems)
     spec = _validate(RebootSpec, _content(document), document, problems)
+    problems += _window_problems(document, spec.windows if spec else None)
     if spec is not None and inventory is not None:
         for key, text in unknown_hosts(spec, inventory).items():
             problems.append(document.problem(tuple(key.split(".")), f"{key}: {text}"))
@@ -222,6 +226,17 @@ def _absolute(inventory: Inventory, base: Path) -> Inventory:
 
 def _beside(base: Path, name: str) -> Path:
     return Path(os.path.abspath(base / Path(name).expanduser()))  # noqa: PTH100 - resolve() would follow links
+
+
+def _window_problems(document: Document, windows: Windows | None) -> list[Problem]:
+    if windows is None:
+        return []
+    try:
+        check_windows(windows, datetime.now(tz=UTC))
+    except BadWindowsError as error:
+        place = ("windows", *error.key)
+        return [document.problem(place, f"{'.'.join(place)}: {error}")]
+    return []
 
 
 def _step_problems(spec: Document, cloud: Document) -> list[Problem]:

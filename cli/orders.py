@@ -1,4 +1,4 @@
-"""Orders to a run: pause, resume, abort, approve, retry, skip. Each says who gives it; the run records it."""
+"""Orders to a run: pause, resume, abort, approve, retry, skip, window. Each says who gives it; the run records it."""
 
 from typing import Annotated, Literal
 
@@ -6,9 +6,10 @@ import typer
 
 from cli.client import open_runs
 from cli.console import By, RunId, awaited, say
-from cli.errors import NoAnswerError
+from cli.errors import CliError, Exit, NoAnswerError
 from model.base import Record
-from model.control import Abort, Approve, StepOrder, Who
+from model.control import Abort, Approve, StepOrder, Who, WindowOrder
+from model.durations import parse_duration
 
 Reason = Annotated[str, typer.Option("--reason", "-r", help="Why; it stays in the record of the run.")]
 StepId = Annotated[str, typer.Argument(metavar="STEP", help="The step's id, as `status` shows it.", show_default=False)]
@@ -16,7 +17,7 @@ StepId = Annotated[str, typer.Argument(metavar="STEP", help="The step's id, as `
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (pause, resume, abort, approve, retry, skip):
+    for command in (pause, resume, abort, approve, retry, skip, window):
         app.command(rich_help_panel="Orders to a run")(awaited(command))
 
 
@@ -80,6 +81,32 @@ async def skip(
 ) -> None:
     """Go on without a failed step; the upgrade then counts as unfinished."""
     await _update(run, "skip", StepOrder(by=by, step=step, reason=reason))
+
+
+async def window(
+    run: RunId,
+    by: By,
+    open_for: Annotated[
+        str, typer.Option("--open-for", help="Open the maintenance window for so long from now, such as 1h.")
+    ] = "",
+    *,
+    close: Annotated[bool, typer.Option("--close", help="End what was opened by hand.")] = False,
+    reason: Reason = "",
+) -> None:
+    """Let a run go on outside of its maintenance windows, for a time."""
+    if bool(open_for) == close:
+        raise CliError("say either --open-for DURATION, such as --open-for 1h, or --close", Exit.BAD_INPUT)
+    await _update(run, "window", WindowOrder(by=by, reason=reason, open_for=0.0 if close else _seconds(open_for)))
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = parse_duration(text)
+    except ValueError as error:
+        raise CliError(f"--open-for: {error}", Exit.BAD_INPUT) from None
+    if not isinstance(seconds, float) or seconds <= 0:
+        raise CliError(f"--open-for: must be more than nothing, is {text}", Exit.BAD_INPUT)
+    return seconds
 
 
 async def _signal(run: str, name: str, order: Record) -> None:

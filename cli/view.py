@@ -107,6 +107,8 @@ def _header(status: UpgradeStatus, now: str) -> RenderableType:
     lines = [first, second, Text(_progress(status))]
     if status.fleet is not None:
         lines.append(Text(fleet_line(status.fleet)))
+    if status.window is not None:
+        lines.append(Text(status.window.text, style="" if status.window.open else "yellow"))
     return Group(*lines)
 
 

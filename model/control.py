@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from model.base import Record
+from model.durations import Seconds
 
 Operator = Annotated[str, Field(min_length=1)]
 
@@ -69,6 +70,14 @@ class LimitsOrder(Record):
             if number < 1 or (most is not None and number > most):
                 return f"{name} must be at least 1" + (f" and at most {most}" if most else "") + f", is {number}"
         return ""
+
+
+class WindowOrder(Record):
+    """``window``: open the maintenance window by hand for so many seconds from now; 0 ends that."""
+
+    by: Operator
+    reason: str = ""
+    open_for: Seconds
 
 
 class Approve(Record):

@@ -10,6 +10,7 @@ from model.durations import Seconds
 from model.inventory import HostName, Inventory, Role
 from model.rolling import Rolling
 from model.spec import Approval, Availability, OnFailure
+from model.windows import Windows
 
 WAVE_HOOKS = ("before_wave", "after_wave")
 
@@ -59,6 +60,7 @@ class RebootSpec(Rolling):
             is put back into service in both cases, where that is safe.
         approvals: which gates want a person.
         availability: the probe of the APIs while hosts reboot.
+        windows: when hosts may be emptied and rebooted; without them, at any time.
     """
 
     reboot: RebootMode = RebootMode.ALWAYS
@@ -68,6 +70,7 @@ class RebootSpec(Rolling):
     on_failure: OnFailure = OnFailure.PAUSE
     approvals: RebootApprovals = RebootApprovals()
     availability: Availability = Availability()
+    windows: Windows | None = None
 
     @model_validator(mode="after")
     def _hooks_of_waves_have_a_place(self) -> Self:

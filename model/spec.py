@@ -10,6 +10,7 @@ from model.durations import Seconds
 from model.inventory import HostName, Inventory, ReleaseId, Role
 from model.plan import Phase
 from model.releases import UnsupportedStepError, check_step
+from model.windows import Windows
 
 
 class OnFailure(StrEnum):
@@ -80,6 +81,7 @@ class UpgradeSpec(Record):
         approvals: which gates want a person.
         soak: how long the whole cloud runs at the new release before the commit point.
         drain_timeout: how long the requests of an API instance or the guests of a host may take to leave.
+        windows: when anything may be changed; without them, at any time.
     """
 
     to: ReleaseId
@@ -91,6 +93,7 @@ class UpgradeSpec(Record):
     snapshots: Snapshots = Snapshots()
     soak: Seconds = 600.0
     drain_timeout: Seconds = 1800.0
+    windows: Windows | None = None
 
 
 class UpgradeRequest(Record):

@@ -5,6 +5,7 @@ from typing import Literal
 
 from model.base import JsonObject, Record
 from model.plan import Phase
+from model.windows import WindowStatus
 
 
 class RunState(StrEnum):
@@ -125,7 +126,8 @@ class Remaining(Record):
 class UpgradeStatus(Record):
     """The answer of the ``status`` query.
 
-    ``kind``: the workflow's type; ``upgrade``: the run's id, to which orders go.
+    ``kind``: the workflow's type; ``upgrade``: the run's id, to which orders go; ``window``: whether its maintenance
+    windows let it begin anything now; None where it has none.
     """
 
     kind: Literal["RollingUpgrade", "Rollback", "RollingReboot"] = "RollingUpgrade"
@@ -148,6 +150,7 @@ class UpgradeStatus(Record):
     remaining: Remaining | None = None
     events: tuple[Event, ...] = ()
     message: str = ""
+    window: WindowStatus | None = None
 
 
 class ApiAvailability(Record):

@@ -20,6 +20,7 @@ from activities.settle import SettleActivities
 from activities.snapshot import SnapshotActivities
 from activities.verify import VerifyActivities
 from activities.verify_rollback import VerifyRollbackActivities
+from activities.windows import WindowActivities
 from workers.planner import Planner
 from workers.reboot_planner import RebootPlanner
 from workers.rollback_planner import RollbackPlanner
@@ -64,6 +65,7 @@ class Activities:
             VerifyRollbackActivities(tools),
             AvailabilityActivities(),
             Reports(),
+            WindowActivities(),
         )
 
     async def close(self) -> None:

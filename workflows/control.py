@@ -9,7 +9,7 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from model.control import Abort, Approve, StepOrder, Who
+    from model.control import Abort, Approve, StepOrder, Who, WindowOrder
     from model.messages import StepReports
     from model.plan import Action, Plan, Step
     from model.status import Event, Report, RunState, StepState, StepStatus, UpgradeStatus
@@ -17,6 +17,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.details import current_details
     from workflows.ledger import Ledger
     from workflows.names import STATE_KEY
+    from workflows.windows import WindowKeeper
 
 
 _ENDED_HOW = {"stop": "stopped", "rollback": "rollback ordered"}
@@ -39,10 +40,13 @@ class Controlled:
     stopping: bool
     mode: Literal["stop", "rollback"] | None
     told_state: str
+    keeper: WindowKeeper | None
     _showing = False
 
     def changed(self) -> None:
         """Bring the state up to date, and the web UI's table once for everything that happens in this moment."""
+        if self.keeper is not None and self.machine is not None:
+            self.keeper.tell(self.machine)
         self._derive_state()
         self._tell_state()
         if not self._showing:
@@ -248,6 +252,29 @@ class Controlled:
     @skip.validator
     def _may_skip(self, order: StepOrder) -> None:
         self._must_be_failed(order)
+
+    @workflow.update(
+        name="window",
+        description="Open the maintenance window by hand for so many seconds from now; 0 ends that. Payload: "
+        '{"by": "you", "reason": "why", "open_for": 3600}',
+    )
+    def window(self, order: WindowOrder) -> str:
+        """Open the maintenance window by hand."""
+        answer = self.keeper.order(order) if self.keeper is not None else ""
+        what = f"open for {order.open_for:g} s" if order.open_for else "no longer opened by hand"
+        self.ledger.note(
+            workflow.now(), "window", "run", f"{what}{f': {order.reason}' if order.reason else ''}", order.by
+        )
+        self.changed()
+        return answer
+
+    @window.validator
+    def _may_open(self, order: WindowOrder) -> None:
+        del order
+        if self.ledger.ended:
+            raise _no("the run has ended already")
+        if self.keeper is None:
+            raise _no("the run keeps to no maintenance windows now; `stackroll resume` ends a pause")
 
     @property
     def _machine(self) -> Machine:

@@ -29,6 +29,8 @@ def current_details(status: UpgradeStatus) -> str:
     ]
     if status.fleet is not None:
         lines += [fleet_line(status.fleet), ""]
+    if status.window is not None:
+        lines += [status.window.text, ""]
     if status.message:
         lines += [status.message, ""]
     # What somebody must do comes first: the panel is not wide, and nobody scrolls.

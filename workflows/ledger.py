@@ -16,6 +16,7 @@ from model.status import (
     UpgradeStatus,
     Waiting,
 )
+from model.windows import WindowStatus
 from workflows.forecast import remaining
 from workflows.tally import ACTIVE, PASSED, Tally
 
@@ -40,6 +41,7 @@ class Ledger:
         self.state = RunState.PLANNING
         self.message = ""
         self.paused = False
+        self.window: WindowStatus | None = None
         self.plan: Plan | None = None
         self.back: Plan | None = None
         self._tally = Tally()
@@ -130,6 +132,7 @@ class Ledger:
             remaining=self._remaining(running, now) if forecast else None,
             events=tuple(self.events[-_MOST_EVENTS_SHOWN:]),
             message=self.message,
+            window=None if self.ended else self.window,
         )
 
     def _decisions(self, failed: tuple[StepStatus, ...]) -> tuple[Waiting, ...]:

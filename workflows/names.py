@@ -14,6 +14,7 @@ MAKE_ROLLBACK_PLAN = "make_rollback_plan"
 READ_UPGRADE = "read_upgrade"
 WATCH_AVAILABILITY = "watch_availability"
 WRITE_REPORT = "write_report"
+FIND_OPENINGS = "find_openings"
 
 CLOUD_KEY = SearchAttributeKey.for_keyword("StackrollCloud")
 RELEASE_KEY = SearchAttributeKey.for_keyword("StackrollRelease")

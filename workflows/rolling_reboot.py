@@ -58,6 +58,7 @@ class RollingReboot(Run):
 
     async def _reboot(self, request: RebootRequest) -> None:
         plan = await self._plan(request)
+        await self.keep_windows(request.spec.windows, plan)
         watch = await self.start_watch(request.inventory, request.spec)
         finished = await self.walk(plan, request.inventory)
         if not finished:

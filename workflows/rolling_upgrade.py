@@ -50,6 +50,7 @@ class RollingUpgrade(Run):
 
     async def _upgrade(self, request: UpgradeRequest) -> None:
         plan = await self._plan(request)
+        await self.keep_windows(request.spec.windows, plan)
         watch = await self.start_watch(request.inventory, request.spec)
         finished = await self.walk(plan, request.inventory)
         back = await self._roll_back(request, plan) if not finished and self.mode == "rollback" else None

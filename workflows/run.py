@@ -20,6 +20,7 @@ with workflow.unsafe.imports_passed_through():
     from model.report import without_repetition
     from model.spec import UpgradeSpec
     from model.status import Report, RunState, Waiting
+    from model.windows import Windows
     from model.work import StepResult
     from workflows import names
     from workflows.availability import AvailabilityWatch
@@ -31,6 +32,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.lock import CloudLock
     from workflows.nodes import root_nodes
     from workflows.walker import Walker
+    from workflows.windows import WindowKeeper
 
 Handle = workflow.ChildWorkflowHandle[Any, Any]
 _Answer = TypeVar("_Answer", bound=Record)
@@ -48,6 +50,7 @@ class Run(Controlled):
         self.stopping = False
         self.mode = None
         self.told_state = ""
+        self.keeper = None
         self._told_phase: Phase | None = None
         self._tries: dict[str, int] = {}
         self._children = Children(ledger, self._tries, lambda: self.stopping, self.take)
@@ -99,6 +102,18 @@ class Run(Controlled):
             raise self.refusal(str(error.cause or error)) from error
         return answer
 
+    async def keep_windows(self, windows: Windows | None, plan: Plan) -> None:
+        """Keep to the maintenance windows of the specification from now on; refuse a plan that fits into none."""
+        if windows is None:
+            return
+        self.keeper = WindowKeeper(windows, plan, self.ledger, self.changed)
+        try:
+            problem = await self.keeper.begin()
+        except ActivityError as error:
+            raise self.refusal(str(error.cause or error)) from error
+        if problem:
+            raise self.refusal(problem)
+
     def refusal(self, reasons: str, *, told: bool = False) -> ApplicationError:
         """End the run; reasons that the record has already are not told there again."""
         self.ledger.message = f"refused, nothing was changed: {reasons}"
@@ -112,10 +127,15 @@ class Run(Controlled):
         machine = Machine(root_nodes(plan), plan.limits)
         machine.paused, machine.stopping = self.ledger.paused, self.stopping
         self.machine = machine
+        if self.keeper is not None and self.going_back:
+            self.keeper.end()
+            self.keeper = None
         self.changed()
         by = self.ledger.run if self.ledger.run != self.ledger.upgrade else ""
         executor = Executor(self.ledger.upgrade, inventory, self.take, by=by, results=self._keep, tries=self._tries)
-        walker = Walker(machine, lambda node: self._run_node(plan, inventory, executor, node), self.changed)
+        fits = self.keeper.fits if self.keeper is not None else None
+        walker = Walker(machine, lambda node: self._run_node(plan, inventory, executor, node), self.changed, fits)
+        keeping = asyncio.create_task(walker.beside(self.keeper.keep())) if self.keeper is not None else None
         while not machine.halted:
             try:
                 await walker.walk(until_stuck=False)
@@ -123,6 +143,8 @@ class Run(Controlled):
                 if workflow.cancellation_reason() is None:
                     raise  # nobody cancelled it: the worker forgets the workflow
                 self.cancelled()
+        if keeping is not None:
+            keeping.cancel()
         return machine.finished
 
     async def _run_node(self, plan: Plan, inventory: Inventory, executor: Executor, node: str) -> None:

@@ -1,7 +1,7 @@
 """Drives a machine: starts what it says may start, tells it what came of it, until it halts or someone must decide."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 
 from temporalio import workflow
 
@@ -15,9 +15,17 @@ class Walker:
     """Executes what a machine returns; it decides nothing itself."""
 
     def __init__(
-        self, machine: Machine, run: Callable[[str], Awaitable[None]], changed: Callable[[], None] | None = None
+        self,
+        machine: Machine,
+        run: Callable[[str], Awaitable[None]],
+        changed: Callable[[], None] | None = None,
+        fits: Callable[[str], bool] | None = None,
     ) -> None:
-        """Take the machine, what carries out a node (raising StepError when it has failed), and whom to tell then."""
+        """Take the machine, what carries out a node (raising StepError when it has failed), and whom to tell then.
+
+        ``fits`` says whether a node may begin at this time, where that depends on the time.
+        """
+        self._fits = fits
         self._changed = changed or (lambda: None)
         self.machine = machine
         self._run = run
@@ -35,7 +43,7 @@ class Walker:
         May be called again, for instance after it was cancelled: what runs goes on meanwhile.
         """
         while not self.machine.halted:
-            ready = self.machine.startable()
+            ready = self._startable()
             for id_ in ready[: names.MOST_STARTS]:
                 self._start(id_)
             if until_stuck and self.stuck:
@@ -46,11 +54,23 @@ class Walker:
             else:
                 await workflow.wait_condition(
                     lambda: bool(
-                        self._defect or self.machine.startable() or self.machine.halted or (until_stuck and self.stuck)
+                        self._defect or self._startable() or self.machine.halted or (until_stuck and self.stuck)
                     )
                 )
             if self._defect is not None:
                 raise self._defect
+
+    async def beside(self, work: Coroutine[None, None, None]) -> None:
+        """Carry out what goes on beside the walk; a defect in it ends the walk."""
+        try:
+            await work
+        except (asyncio.CancelledError, GeneratorExit):
+            raise
+        except BaseException as defect:  # noqa: BLE001 - handed to walk(), as that of a node
+            self._defect = defect
+
+    def _startable(self) -> tuple[str, ...]:
+        return self.machine.startable(self._fits)
 
     def _start(self, id_: str) -> None:
         self.machine.start(id_)

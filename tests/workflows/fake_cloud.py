@@ -13,6 +13,7 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
+from activities.windows import WindowActivities
 from model.availability import AvailabilityResult, WatchRequest
 from model.base import JsonObject
 from model.components import components_on
@@ -78,7 +79,13 @@ class FakeCloud:
             RollbackPlanner().make_rollback_plan,
             RollbackPlanner().read_upgrade,
         ]
-        return [*steps, *planners, self.read_facts, self.watch, self.write_report]
+        own: list[Callable[..., Any]] = [
+            self.read_facts,
+            self.watch,
+            self.write_report,
+            WindowActivities().find_openings,
+        ]
+        return [*steps, *planners, *own]
 
     def _step(self, action: Action) -> Callable[..., Any]:
         async def run(work: Work) -> StepResult:

@@ -6,7 +6,7 @@ knows no clock and no Temporal; a workflow executes what it returns and tells it
 
 import heapq
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -107,15 +107,23 @@ class Machine:
         """Return the ids of the nodes in any of these states, in the order given at the beginning."""
         return self._named(place for state in set(states) for place in self._in[state])
 
-    def startable(self) -> tuple[str, ...]:
-        """Return the nodes that may all start now, together, within the limits."""
+    def startable(self, fits: Callable[[str], bool] | None = None) -> tuple[str, ...]:
+        """Return the nodes that may all start now, together, within the limits.
+
+        Args:
+            fits: whether something outside of the graph lets a node begin now; by default nothing keeps any from it.
+        """
         if self.paused or self.stopping or self._in[NodeState.FAILED]:
             return ()
-        chosen = list(self._ready[None])
+        chosen = list(self._fitting(None, fits))
         for limit, most in self._limits.items():
             if (room := most - self._running[limit]) > 0:
-                chosen += heapq.nsmallest(room, self._ready[limit])
+                chosen += heapq.nsmallest(room, self._fitting(limit, fits))
         return self._named(chosen)
+
+    def _fitting(self, limit: str | None, fits: Callable[[str], bool] | None) -> Iterable[int]:
+        ready = self._ready[limit]
+        return ready if fits is None else (place for place in ready if fits(self._ids[place]))
 
     def start(self, id_: str) -> None:
         """Note that a node runs now."""
