@@ -13,6 +13,14 @@ from activities.ssh import Hosts
 from model.components import find_component
 from model.inventory import Inventory
 
+# Sets ``pids`` to the processes of ``$unit``.
+PROCESSES_OF_UNIT = """\
+  group=$(systemctl show -p ControlGroup --value $unit)
+  [ -n "$group" ] || continue
+  for tree in /sys/fs/cgroup /sys/fs/cgroup/systemd /sys/fs/cgroup/unified; do
+    [ -d "$tree$group" ] && pids=$(find "$tree$group" -name cgroup.procs -exec cat {} +) && break
+  done"""
+
 # Of each unit: its state, then for each of its processes every file below the packaging root that it has mapped, was
 # started from, or was started with. Mapped files have their real names, whatever link they were reached by.
 _SCRIPT = """
@@ -20,11 +28,7 @@ root={root}
 for unit in {units}; do
   echo "U $unit $(systemctl show -p ActiveState --value $unit) \
 $(systemctl show -p NRestarts --value $unit) $(systemctl show -p ActiveEnterTimestamp --value $unit)"
-  group=$(systemctl show -p ControlGroup --value $unit)
-  [ -n "$group" ] || continue
-  for tree in /sys/fs/cgroup /sys/fs/cgroup/systemd /sys/fs/cgroup/unified; do
-    [ -d "$tree$group" ] && pids=$(find "$tree$group" -name cgroup.procs -exec cat {{}} +) && break
-  done
+{pids}
   for pid in $pids; do
     {{ readlink /proc/$pid/exe; tr '\\0' '\\n' < /proc/$pid/cmdline; cat /proc/$pid/maps; }} 2>/dev/null |
       grep -ao "$root/[^ ]*" | cut -d/ -f1-{depth} | sort -u | sed "s|^|P $unit $pid |"
@@ -62,7 +66,9 @@ class UnitState:
 def units_command(inventory: Inventory, units: Iterable[str]) -> str:
     """Return the shell command that prints what ``parse_units`` reads. It changes nothing."""
     root = inventory.packaging.root.rstrip("/")
-    return _SCRIPT.format(root=shlex.quote(root), units=" ".join(map(shlex.quote, units)), depth=_DEEPEST)
+    return _SCRIPT.format(
+        root=shlex.quote(root), units=" ".join(map(shlex.quote, units)), depth=_DEEPEST, pids=PROCESSES_OF_UNIT
+    )
 
 
 def parse_units(output: str, root: str) -> dict[str, UnitState]:

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from cli import digest, orders, plans, reboot, reports, runs, serve
+from cli import digest, exposure, orders, plans, reboot, reports, runs, serve
 from cli.console import LOG_FORMAT, err
 from cli.documents import BadInputError
 from cli.errors import CliError, Exit
@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 plans.register(app)
 digest.register(app)
+exposure.register(app)
 runs.register(app)
 reports.register(app)
 reboot.register(app)

@@ -57,6 +57,13 @@ DATABASES: dict[str, tuple[str, ...]] = {
 }
 
 COMPUTE_UNIT = "nova-compute"
+# The name on the package index, where it is not the service's own.
+_DISTRIBUTIONS = {"placement": "openstack-placement"}
+
+
+def find_distribution(service: str) -> str:
+    """Return the name on the package index of what a service is made of; any other name is its own."""
+    return _DISTRIBUTIONS.get(service, service)
 
 
 def find_component(unit: str) -> Component:

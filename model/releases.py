@@ -69,6 +69,13 @@ def find_release(release_id: str) -> Release:
         raise UnsupportedStepError(f"unknown release {release_id!r}; known releases: {known}") from None
 
 
+def release_of(service: str, version: str) -> Release | None:
+    """Return the release to whose series a version of a service belongs; None when none is known."""
+    major = version.partition(".")[0]
+    found = (one for one in RELEASES.values() if one.versions.get(service, "").partition(".")[0] == major)
+    return next(found, None)
+
+
 def check_step(source_id: str, target_id: str) -> None:
     """Refuse a pair of releases that cannot be rolled with mixed versions.
 

@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-from model.components import COMPONENTS, COMPUTE_UNIT
+from model.components import COMPONENTS, COMPUTE_UNIT, find_distribution
 from model.inventory import Role
 from model.releases import RELEASES, find_release
 from simulator.actions import Actions
@@ -71,9 +71,14 @@ class SimCloud:
         for host in self.hosts.values():
             for unit in host.units.values():
                 unit.begin(host.links[unit.component.service], self.clock.now())
-            for release in RELEASES:
+            for release in RELEASES.values():
                 for service in host.links:
-                    host.files[f"{REPOSITORY}/{release}/{service}/requirements.txt"] = ""
+                    lock = _lock(service, release.versions[service])
+                    host.files[f"{REPOSITORY}/{release.id}/{service}/requirements.txt"] = lock
+            for service, versions in self.spec.repository.items():
+                for version in versions if service in host.links else ():
+                    place = f"{REPOSITORY}/{self.spec.release}/{service}/{version}/requirements.txt"
+                    host.files[place] = _lock(service, version)
             if host.name in self.nova.providers:
                 host.files[COMPUTE_ID] = self.nova.providers[host.name]
             if CONDUCTOR in host.units:
@@ -248,3 +253,7 @@ class SimCloud:
 
 def _uuid(kind: str, name: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"stackroll-sim:{kind}:{name}"))
+
+
+def _lock(service: str, version: str) -> str:
+    return f"{find_distribution(service)}=={version}\n"

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from model.components import COMPUTE_UNIT
 from model.inventory import Role
-from model.releases import RELEASES
+from model.releases import RELEASES, release_of
 from simulator.catalog import Inventory
 from simulator.clock import Clock
 from simulator.guests import IMAGE_META, Aggregate, Group, Guest, Migration
@@ -19,7 +19,6 @@ API_BINARY = "nova-osapi_compute"
 # The record's name where it is not the unit's.
 BINARIES = {"nova-api": API_BINARY}
 DEFAULT_ZONE = "nova"
-SERVICE_VERSIONS = {release.versions["nova"]: release.nova_service_version for release in RELEASES.values()}
 
 
 class RefusedStartError(Exception):
@@ -87,7 +86,7 @@ class Nova:
             RefusedStartError: it is older than all records, or some compute service is too old for it.
         """
         binary = BINARIES.get(unit, unit)
-        row, number = self.record(binary, host), SERVICE_VERSIONS[version]
+        row, number = self.record(binary, host), service_version(version)
         lowest = self.lowest(binary)
         if number < lowest:
             raise RefusedStartError(
@@ -217,7 +216,15 @@ def number(version: str) -> tuple[int, ...]:
     return tuple(map(int, version.split(".")))
 
 
+def service_version(version: str) -> int:
+    """Return the number that a version of nova writes into its service records: the same within a series."""
+    release = release_of("nova", version)
+    if release is None:
+        raise RefusedStartError(f"nova {version} belongs to no release")
+    return release.nova_service_version
+
+
 def _oldest_compute(version: str) -> int:
     """Return the oldest compute service that a release's control services accept: two releases before it."""
-    order = [release.versions["nova"] for release in RELEASES.values()]
-    return SERVICE_VERSIONS[order[max(0, order.index(version) - 2)]]
+    order = [release.nova_service_version for release in RELEASES.values()]
+    return order[max(0, order.index(service_version(version)) - 2)]

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterable
 
 from model.components import DATABASES
-from model.releases import RELEASES
+from model.releases import RELEASES, release_of
 from simulator.nova import Guest, Nova
 from simulator.tables import Tables
 from simulator.tenants import Tenants
@@ -129,10 +129,10 @@ def place_of(service: str, version: str) -> int:
     Raises:
         UnknownCommandError: no release has this version.
     """
-    for place, release in enumerate(RELEASES.values()):
-        if release.versions[service] == version:
-            return place
-    raise UnknownCommandError(f"{service} {version} belongs to no release")
+    release = release_of(service, version)
+    if release is None:
+        raise UnknownCommandError(f"{service} {version} belongs to no release")
+    return _ORDER.index(release.id)
 
 
 def shipped(package: str, folder: str, version: str) -> tuple[str, ...]:

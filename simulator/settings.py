@@ -76,6 +76,7 @@ class SimSpec(Record):
         resume_guests: nova's ``resume_guests_state_on_host_boot``.
         late_group_check: whether a target looks for itself which members of a group are on their way to it; without,
             as with nova's ``disable_group_policy_check_upcall``, two that move at the same time may meet there.
+        repository: by service, point releases of this release that the repository has besides.
         migrations_at_once: nova's ``max_concurrent_live_migrations`` of each source; all that are asked for without.
     """
 
@@ -88,6 +89,7 @@ class SimSpec(Record):
     ssh_port: int = SSH_PORT
     resume_guests: bool = False
     late_group_check: bool = False
+    repository: dict[str, tuple[str, ...]] = {}
     migrations_at_once: int | None = Field(default=None, ge=1)
     fleet: FleetSpec = FleetSpec()
 

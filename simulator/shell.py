@@ -10,6 +10,7 @@ from collections.abc import Callable
 from activities.drain_watch import DOMAINS
 from activities.packaging.venv import Venv
 from activities.readiness import QUEUES
+from model.components import find_distribution
 from model.inventory import Packaging, Role
 from simulator import boot_commands, readiness
 from simulator.cloud import SimCloud
@@ -27,6 +28,7 @@ Answer = tuple[int, str, str]
 _UNITS = re.compile(r"^for unit in (?P<units>[^;\n]*); do\n  echo \"U ", re.MULTILINE)
 _FILES = re.compile(r"^for file in (?P<files>[^;\n]*); do \[ -f", re.MULTILINE)
 _TOOLS = re.compile(r"^missing (?P<tools>[^\n]+)$", re.MULTILINE)
+_REPOSITORY = re.compile(r"^repository=(?P<place>\S+)\nfor lock in ", re.MULTILINE)
 _WRITE = re.compile(r"cat > (?P<path>\S+)\.new (?:&& sync (?P=path)\.new )?&& mv (?P=path)\.new (?P=path)$")
 _READ = re.compile(r"^cat (?P<path>\S+?)(?: 2>/dev/null)?$")
 _READ_IF_THERE = re.compile(r"^\[ ! -e (?P<path>\S+) \] \|\| cat (?P=path)$")
@@ -40,6 +42,22 @@ _TOOLS_OF = {Role.DATABASE: {"mariadb", "mysql", "mariadb-dump", "mysqldump"}, R
 def _installed(host: Host) -> str:
     lines = [f"C {service}-{version}" for service, version in sorted(host.complete)]
     lines += [f"L {service}-{version}" for service, version in sorted(host.links.items())]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _made_of(host: Host) -> str:
+    """The distributions of each environment: a service's own is all that there is."""
+    names = sorted(host.complete)
+    return "".join(f"D {s}-{v} {find_distribution(s).replace('-', '_')}-{v} 0\n" for s, v in names)
+
+
+def _repository(host: Host, place: str) -> str:
+    """What the locks of a release name."""
+    lines = []
+    for path, text in sorted(host.files.items()):
+        if path.startswith(f"{place}/") and path.endswith("/requirements.txt"):
+            name = path.removeprefix(f"{place}/").removesuffix("/requirements.txt")
+            lines += [f"R {name} {line}" for line in text.splitlines()]
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -109,7 +127,10 @@ class Shell:
         if _UNITS.search(command):
             # The digest asks for what is installed with the same command.
             more = f"{_installed(host)}==\n" if command.startswith(_INSTALLED) else ""
-            return "units", lambda: (0, more + self._units(host, command), "")
+            # And `stackroll exposure` for what the environments are made of.
+            made = f"==\n{_made_of(host)}" if "dist-info" in command else ""
+            return "units", lambda: (0, more + self._units(host, command) + made, "")
+
         if Role.LOAD_BALANCER in host.roles and (part := self._balancer.parse(command)):
             said = part.values.get("said", f"hold {part.values.get('frontend')}")
             return f"balancer:{said}", lambda: (0, self._tell_balancer(part.values), "")
@@ -140,6 +161,9 @@ class Shell:
         return None
 
     def _plain_meaning(self, host: Host, command: str) -> tuple[str, Callable[[], Answer]]:
+        if found := _REPOSITORY.search(command):
+            place = found["place"]
+            return "repository", lambda: (0, _repository(host, place), "")
         if found := _JOURNAL.search(command):
             unit, lines = found["unit"], int(found["lines"])
             return "journal", lambda: _journal(host, unit, lines)
