@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from model.base import Record
 from model.durations import Seconds
 from model.inventory import HostName, Inventory, Role
+from model.notify import Notify
 from model.rolling import Rolling
 from model.spec import Approval, Availability, OnFailure
 from model.windows import Windows
@@ -61,6 +62,7 @@ class RebootSpec(Rolling):
         approvals: which gates want a person.
         availability: the probe of the APIs while hosts reboot.
         windows: when hosts may be emptied and rebooted; without them, at any time.
+        notify: who is told.
     """
 
     reboot: RebootMode = RebootMode.ALWAYS
@@ -71,6 +73,7 @@ class RebootSpec(Rolling):
     approvals: RebootApprovals = RebootApprovals()
     availability: Availability = Availability()
     windows: Windows | None = None
+    notify: Notify = Notify()
 
     @model_validator(mode="after")
     def _hooks_of_waves_have_a_place(self) -> Self:

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from model.base import Record
 from model.durations import Seconds
 from model.inventory import HostName, Inventory, ReleaseId, Role
+from model.notify import Notify
 from model.plan import Phase
 from model.releases import UnsupportedStepError, check_step
 from model.windows import Windows
@@ -82,6 +83,7 @@ class UpgradeSpec(Record):
         soak: how long the whole cloud runs at the new release before the commit point.
         drain_timeout: how long the requests of an API instance or the guests of a host may take to leave.
         windows: when anything may be changed; without them, at any time.
+        notify: who is told.
     """
 
     to: ReleaseId
@@ -94,6 +96,7 @@ class UpgradeSpec(Record):
     soak: Seconds = 600.0
     drain_timeout: Seconds = 1800.0
     windows: Windows | None = None
+    notify: Notify = Notify()
 
 
 class UpgradeRequest(Record):

@@ -11,6 +11,7 @@ from activities.facts import FactsActivities
 from activities.homecoming import HomecomingActivities
 from activities.hooks import HookActivities
 from activities.hosts import HostActivities
+from activities.notify import NotifyActivities
 from activities.objects import ObjectActivities
 from activities.quiesce import QuiesceActivities
 from activities.reboot import RebootActivities
@@ -64,6 +65,7 @@ class Activities:
             RollbackActivities(tools),
             VerifyRollbackActivities(tools),
             AvailabilityActivities(),
+            NotifyActivities(),
             Reports(),
             WindowActivities(),
         )

@@ -4,6 +4,8 @@ from datetime import timedelta
 
 from temporalio.common import RetryPolicy, SearchAttributeKey
 
+from model.notify import TRIES
+
 TASK_QUEUE = "stackroll"
 
 # Activities that are not steps; steps' activities are named by model.plan.Action.
@@ -15,6 +17,7 @@ READ_UPGRADE = "read_upgrade"
 WATCH_AVAILABILITY = "watch_availability"
 WRITE_REPORT = "write_report"
 FIND_OPENINGS = "find_openings"
+NOTIFY = "notify"
 
 CLOUD_KEY = SearchAttributeKey.for_keyword("StackrollCloud")
 RELEASE_KEY = SearchAttributeKey.for_keyword("StackrollRelease")
@@ -37,6 +40,9 @@ STEP_GRACE = timedelta(minutes=10)
 READ_RETRY = RetryPolicy(maximum_attempts=3)
 READ_TIMEOUT = timedelta(minutes=5)
 REPORT_TIMEOUT = timedelta(minutes=2)
+NOTIFY_RETRY = RetryPolicy(initial_interval=timedelta(seconds=5), backoff_coefficient=3.0, maximum_attempts=TRIES)
+NOTIFY_TIMEOUT = timedelta(minutes=20)
+NOTIFY_HEARTBEAT = timedelta(seconds=90)
 WATCH_TIMEOUT = timedelta(days=30)
 WATCH_HEARTBEAT = timedelta(seconds=15)
 # Seconds between two reports of a child to its run: each is a signal, and a run's history is limited to some 10,000

@@ -46,6 +46,7 @@ class Rollback(Run):
             raise self.refusal(past.refusal)
         upgrade, back = past.request, past.back
         self._begin(upgrade, past.plan, back)
+        self.herald.begin(upgrade.inventory, upgrade.spec.notify)
         await self.under_lock(past.plan.cloud, lambda: self._roll_back(upgrade, back))
         if self.ledger.state is not RunState.ROLLED_BACK:
             raise ApplicationError(self.ledger.message, type="Unfinished", non_retryable=True)

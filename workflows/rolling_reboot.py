@@ -51,6 +51,7 @@ class RollingReboot(Run):
             [names.CLOUD_KEY.value_set(parsed.inventory.cloud), names.RELEASE_KEY.value_set(parsed.inventory.release)]
         )
         self.ledger.note(workflow.now(), "start", "run", f"reboot {parsed.spec.reboot.value}", parsed.by)
+        self.herald.begin(parsed.inventory, parsed.spec.notify)
         await self.under_lock(parsed.inventory.cloud, lambda: self._reboot(parsed))
         if self.ledger.state is not RunState.COMPLETED:
             raise ApplicationError(self.ledger.message, type="Unfinished", non_retryable=True)
@@ -89,6 +90,7 @@ class RollingReboot(Run):
         self._view = FleetView(made.plan, made.outlook)
         waves = len(made.outlook.waves)
         self.ledger.note(workflow.now(), "plan", made.plan.hash, f"{len(made.plan.steps)} steps in {waves} waves")
+        self.herald.planned({one.guest: one.kind for one in made.outlook.named})
         return made.plan
 
     # On the way

@@ -41,6 +41,7 @@ class RollingUpgrade(Run):
             [names.CLOUD_KEY.value_set(parsed.inventory.cloud), names.RELEASE_KEY.value_set(parsed.spec.to)]
         )
         self.ledger.note(workflow.now(), "start", "run", f"to {parsed.spec.to}", parsed.by)
+        self.herald.begin(parsed.inventory, parsed.spec.notify)
         await self.under_lock(parsed.inventory.cloud, lambda: self._upgrade(parsed))
         if self.ledger.state is RunState.ROLLED_BACK:
             raise ApplicationError(self.ledger.message, type="RolledBack", non_retryable=True)
@@ -78,6 +79,7 @@ class RollingUpgrade(Run):
             raise self.refusal("; ".join(f"{error.subject}: {_reason(error)}" for error in errors), told=True)
         self.ledger.begin(made.plan)
         self.ledger.note(workflow.now(), "plan", made.plan.hash, f"{len(made.plan.steps)} steps")
+        self.herald.planned()
         return made.plan
 
     # The way back

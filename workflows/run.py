@@ -15,6 +15,7 @@ with workflow.unsafe.imports_passed_through():
     from model.control import Abort, Who
     from model.inventory import Inventory
     from model.messages import LockRequest
+    from model.notify import Announcement, Occasion
     from model.plan import Action, Phase, Plan, Step
     from model.reboot_spec import RebootSpec
     from model.report import without_repetition
@@ -28,6 +29,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.control import Controlled
     from workflows.dag import Machine
     from workflows.executor import Executor, StepError, StoppedError
+    from workflows.herald import Herald
     from workflows.ledger import Ledger, iso
     from workflows.lock import CloudLock
     from workflows.nodes import root_nodes
@@ -46,6 +48,7 @@ class Run(Controlled):
         self.ledger = ledger
         self.machine = None
         self.approved = {}
+        self.herald = Herald(ledger, self.approved)
         self.skipped = set()
         self.stopping = False
         self.mode = None
@@ -69,6 +72,7 @@ class Run(Controlled):
             await work()
         except (Exception, asyncio.CancelledError):
             await lock.signal(CloudLock.release)
+            await self.herald.finish()
             raise
         await lock.signal(CloudLock.release)
         await workflow.wait_condition(workflow.all_handlers_finished)
@@ -82,10 +86,12 @@ class Run(Controlled):
                 static_summary=f"{cloud} is being worked on by {self.ledger.run}",
             )
         except WorkflowAlreadyStartedError:
-            raise self.refusal(
+            refusal = self.refusal(
                 f"another run of cloud {cloud!r} is going on (it holds the workflow {names.lock_id(cloud)}); "
                 "wait for its end, or abort it"
-            ) from None
+            )
+            await self.herald.finish()
+            raise refusal from None
 
     async def read(self, name: str, asked: Record, kind: type[_Answer], summary: str) -> _Answer:
         """Call an activity that changes nothing; what it raises refuses the run."""
@@ -150,6 +156,7 @@ class Run(Controlled):
     async def _run_node(self, plan: Plan, inventory: Inventory, executor: Executor, node: str) -> None:
         steps = self.steps_of(plan, node)
         self._tell_phase(steps[0].phase)
+        self.herald.begins(steps)
         try:
             if node not in plan.by_id:
                 await self._children.run(node, steps, inventory)
@@ -259,6 +266,7 @@ class Run(Controlled):
 
     async def write_report(self) -> None:
         """Write the report where the worker keeps reports; a report that cannot be written changes no outcome."""
+        await self.herald.finish()
         try:
             written = await workflow.execute_activity(
                 names.WRITE_REPORT,
@@ -273,7 +281,19 @@ class Run(Controlled):
             self.ledger.note(workflow.now(), "warning", "report", f"it could not be written: {error.cause or error}")
         self.changed()
 
+    @workflow.query(
+        name="announcement", description="What people would be told now. Argument: planned, started, done …"
+    )
+    def announcement(self, occasion: Occasion) -> Announcement | None:
+        """Return what people would be told of an occasion now; None for a run that tells nobody."""
+        return self.herald.announcement(occasion)
+
     # What Controlled asks for
+
+    def changed(self) -> None:
+        """Bring every view up to date, and tell people where it is their turn."""
+        super().changed()
+        self.herald.saw()
 
     def make_report(self) -> Report:
         """Return the report as far as the run has come."""

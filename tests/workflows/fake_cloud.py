@@ -17,6 +17,7 @@ from activities.windows import WindowActivities
 from model.availability import AvailabilityResult, WatchRequest
 from model.base import JsonObject
 from model.components import components_on
+from model.notify import Announcement, Told
 from model.plan import Action
 from model.spec import UpgradeRequest
 from model.status import ApiAvailability, Report, RunState, UpgradeStatus
@@ -70,6 +71,7 @@ class FakeCloud:
     hold: dict[str, asyncio.Event] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
     failure_type: str = "StepFailed"
+    told: list[Announcement] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def activities(self) -> list[Callable[..., Any]]:
@@ -83,6 +85,7 @@ class FakeCloud:
             self.read_facts,
             self.watch,
             self.write_report,
+            self.notify,
             WindowActivities().find_openings,
         ]
         return [*steps, *planners, *own]
@@ -144,6 +147,14 @@ class FakeCloud:
     @activity.defn(name="write_report")
     async def write_report(self, report: Report) -> dict[str, str]:
         return {"html": f"{report.status.upgrade}.html"}
+
+    @activity.defn(name="notify")
+    async def notify(self, news: Announcement) -> Told:
+        self.told.append(news)
+        self._tick()
+        if "env:DEAF" in news.notify.operators:
+            return Told(failed=("env:DEAF: not delivered",))
+        return Told(sent=dict.fromkeys(news.notify.operators, 1))
 
     def _tick(self) -> None:
         self.changed.set()
