@@ -38,6 +38,7 @@ class Cloud:
     Attributes:
         auth_url: keystone's address as ``clouds.yaml`` has it.
         verify: whether certificates are checked, or the file to check them with.
+        fresh: makes openstacksdk's own configuration, whose sessions know nothing of the cloud yet.
         providers: the ids of each host's hypervisors, as far as they have been asked for.
     """
 
@@ -46,6 +47,7 @@ class Cloud:
     session: Any
     compute: Adapter
     placement: Adapter
+    fresh: Callable[[], Any] | None = None
     providers: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -112,6 +114,7 @@ def _connect(path: Path | None, cloud: str, region: str) -> Cloud:
             session=found.get_session(),
             compute=_adapter(found, "compute"),
             placement=_adapter(found, "placement"),
+            fresh=lambda: config.get_one(cloud=cloud, region_name=region),
         )
 
 

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from cli import digest, exposure, orders, plans, reboot, reports, runs, serve
+from cli import contract, digest, exposure, orders, plans, reboot, reports, runs, serve
 from cli.console import LOG_FORMAT, err
 from cli.documents import BadInputError
 from cli.errors import CliError, Exit
@@ -21,7 +21,11 @@ app = typer.Typer(
 )
 plans.register(app)
 digest.register(app)
+<<<<<<< HEAD
 exposure.register(app)
+=======
+contract.register(app)
+>>>>>>> f901ffd (API contract: captured before, held to in the mixed state, after the control phase and before the commit)
 runs.register(app)
 reports.register(app)
 reboot.register(app)

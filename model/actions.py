@@ -17,6 +17,18 @@ class BaselineParams(Record):
     versions: dict[str, str] = {}
 
 
+class CheckContractParams(Record):
+    """``check_contract``: the APIs keep the contract that ``capture_contract`` has kept.
+
+    Attributes:
+        unit: the component whose instance on the target is asked past the load balancer; empty for all APIs through it.
+        accept: names of breaches that are accepted; ``*`` stands for anything.
+    """
+
+    unit: str = ""
+    accept: tuple[str, ...] = ()
+
+
 class DumpParams(Record):
     """``dump_databases``: a consistent dump of these schemas on the database host, with checksum.
 
@@ -308,6 +320,8 @@ PARAMS: dict[Action, type[Record]] = {
     Action.RUN_HOOK: HookParams,
     Action.WATCH_HOSTS: WatchHostsParams,
     Action.RETURN_GUESTS: ReturnGuestsParams,
+    Action.CAPTURE_CONTRACT: NoParams,
+    Action.CHECK_CONTRACT: CheckContractParams,
     Action.GATE: GateParams,
     Action.SOAK: SoakParams,
 }

@@ -86,6 +86,8 @@ class Action(StrEnum):
     RUN_HOOK = "run_hook"
     WATCH_HOSTS = "watch_hosts"
     RETURN_GUESTS = "return_guests"
+    CAPTURE_CONTRACT = "capture_contract"
+    CHECK_CONTRACT = "check_contract"
     GATE = "gate"
     SOAK = "soak"
 

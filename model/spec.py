@@ -70,6 +70,12 @@ class Snapshots(Record):
     keep: Seconds = Field(default=30 * 86400.0, ge=86400.0)
 
 
+class ContractPolicy(Record):
+    """The contract of the APIs: names of breaches that are accepted, as the failed step tells them; ``*``: anything."""
+
+    accept: tuple[Annotated[str, Field(min_length=3, pattern=r"/")], ...] = ()
+
+
 class UpgradeSpec(Record):
     """What the operator wants of one upgrade.
 
@@ -79,6 +85,7 @@ class UpgradeSpec(Record):
         migrations_per_host: live migrations at the same time from one host.
         on_failure: what happens when a step has failed for good: one word, or one for each phase and ``default``.
         snapshots: how long the dumps are kept, and with them the way back.
+        contract: which breaches of the APIs' contract are accepted; without, each is a failed step.
         approvals: which gates want a person.
         soak: how long the whole cloud runs at the new release before the commit point.
         drain_timeout: how long the requests of an API instance or the guests of a host may take to leave.
@@ -93,6 +100,7 @@ class UpgradeSpec(Record):
     approvals: Approvals = Approvals()
     availability: Availability = Availability()
     snapshots: Snapshots = Snapshots()
+    contract: ContractPolicy = ContractPolicy()
     soak: Seconds = 600.0
     drain_timeout: Seconds = 1800.0
     windows: Windows | None = None

@@ -9,8 +9,8 @@ A file::
 
 ``at`` is a glob on canonical names: the names of jobs (``install``, ``switch``, ``dump``, ``manage:db_sync``), of
 commands (``facts``, ``units``, ``balancer``, ``sql``), ``connect``, ``start:<unit>``, ``migration`` (also ``drain``),
-``cold``, ``target``, ``guest-start``, and for APIs ``<METHOD> <path>``. ``on`` is a glob on hosts, on the API's service
-or unit, and on guests where a guest is concerned.
+``cold``, ``target``, ``guest-start``, and for APIs ``<METHOD> <path>``. ``on`` is a glob on hosts, on the API's
+service, unit, or unit and version (``nova-api@34.0.0``), and on guests where a guest is concerned.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from model.base import Record
 
@@ -128,6 +128,21 @@ class Http(_Fault):
     message: str = "simulated failure"
 
 
+class Lacks(_Fault):
+    """The API's answer lacks a field, wherever it is in it."""
+
+    how: Literal["lacks"]
+    field: str
+
+
+class Becomes(_Fault):
+    """A field of the API's answer is another value, perhaps of another type."""
+
+    how: Literal["becomes"]
+    field: str
+    value: JsonValue
+
+
 class MigrationError(_Fault):
     """The migration ends in error, the guest stays where it was."""
 
@@ -205,13 +220,14 @@ class ReturnsAs(_Fault):
 
 
 Fault = Annotated[
-    Exit | Hang | Slow | Disconnect | Gone | DiskFull | Restarts | Truncated | Http | MigrationError | GuestError
-    | NeverConverges | Orphan | ComputeRestarted | NeighbourGone | Crowded | Refused | ReturnsAs,
+    Exit | Hang | Slow | Disconnect | Gone | DiskFull | Restarts | Truncated | Http | Lacks | Becomes
+    | MigrationError | GuestError | NeverConverges | Orphan | ComputeRestarted | NeighbourGone | Crowded | Refused
+    | ReturnsAs,
     Field(discriminator="how"),
 ]  # fmt: skip
 _FITS: dict[str, tuple[type[_Fault], ...]] = {
     "command": (Exit, Hang, Slow, Disconnect, Gone, DiskFull, Restarts, Truncated, ReturnsAs),
-    "request": (Hang, Slow, Disconnect, Http),
+    "request": (Hang, Slow, Disconnect, Http, Lacks, Becomes),
     "migration": (
         *(Slow, Gone, MigrationError, GuestError, NeverConverges),
         *(Orphan, ComputeRestarted, NeighbourGone, Crowded),

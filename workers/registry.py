@@ -7,6 +7,7 @@ from activities.api import ApiActivities
 from activities.availability import AvailabilityActivities
 from activities.compute import ComputeActivities
 from activities.context import Toolbox, activities_of
+from activities.contract import ContractActivities
 from activities.facts import FactsActivities
 from activities.homecoming import HomecomingActivities
 from activities.hooks import HookActivities
@@ -61,6 +62,7 @@ class Activities:
             HookActivities(tools),
             HomecomingActivities(),
             VerifyActivities(tools),
+            ContractActivities(tools),
             ObjectActivities(tools),
             RollbackActivities(tools),
             VerifyRollbackActivities(tools),

@@ -1,6 +1,6 @@
 """From spec and facts to a plan. Pure: the same request and the same facts give the same plan and the same hash."""
 
-from model.actions import BaselineParams, DumpParams, GateParams, SoakParams, VerifyCloudParams
+from model.actions import BaselineParams, DumpParams, GateParams, NoParams, SoakParams, VerifyCloudParams
 from model.base import Record
 from model.components import COMPONENTS, DATABASES
 from model.inventory import Role
@@ -8,7 +8,7 @@ from model.plan import Action, Phase, Plan, Reversibility, Step, in_order
 from model.spec import Approval, UpgradeRequest
 from model.work import Facts
 from workflows.services import SERVICES, Context, Service
-from workflows.services.builder import CLOUD, Sequencer, install_step, last_of
+from workflows.services.builder import CLOUD, Sequencer, check_contract_step, install_step, last_of
 
 _R0 = Reversibility.R0
 
@@ -53,6 +53,7 @@ def _before(context: Context) -> list[Step]:
         Action.CAPTURE_BASELINE,
         BaselineParams(versions=_versions(context, old=True).versions),
     )
+    _cloud_step(writer, "baseline/contract", "capture what the APIs promise", Action.CAPTURE_CONTRACT, NoParams())
     steps = [gate, *writer.steps]
     for service in context.inventory.services:
         dump = Sequencer(context, Phase.SNAPSHOT, writer.needs, service=service, limit="database")
@@ -92,7 +93,9 @@ def _control(context: Context, services: list[Service], needs: tuple[str, ...]) 
         own = service.control(context, before or needs)
         last[service.name] = last_of(own)
         steps += own
-    return steps
+    writer = Sequencer(context, Phase.CONTROL, last_of(steps))
+    check_contract_step(writer, "control/contract", "hold the APIs to the contract, at the new release")
+    return steps + writer.steps
 
 
 def _data(context: Context, services: list[Service], needs: tuple[str, ...]) -> list[Step]:
@@ -110,6 +113,7 @@ def _soak(context: Context, needs: tuple[str, ...]) -> list[Step]:
     )
     seconds = context.request.spec.soak
     _cloud_step(writer, "soak/wait", f"soak for {seconds:g} s", Action.SOAK, SoakParams(seconds=seconds), seconds)
+    check_contract_step(writer, "soak/contract", "hold the APIs to the contract, before the commit")
     return writer.steps
 
 

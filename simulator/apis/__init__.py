@@ -3,11 +3,12 @@
 import asyncio
 import uuid
 from dataclasses import dataclass, replace
+from typing import Any
 
 from model.components import Component
 from simulator.apis import compute, identity, image, placement
 from simulator.cloud import SimCloud
-from simulator.faults import Disconnect, Hang, Http, Slow
+from simulator.faults import Becomes, Disconnect, Hang, Http, Lacks, Slow
 from simulator.host import Host
 from simulator.http import Request, Response
 
@@ -33,7 +34,8 @@ class Instance:
 
     async def answer(self, request: Request) -> Response | None:
         """Answer as the version that runs here does; None breaks the connection."""
-        subjects = (self.host.name, self.component.unit, self.component.service)
+        unit = self.component.unit
+        subjects = (self.host.name, unit, self.component.service, f"{unit}@{self.host.units[unit].version}")
         fault = self.cloud.faults.take("request", subjects, (f"* {request.path}", request.name))
         match fault:
             case Http():
@@ -45,7 +47,10 @@ class Instance:
                 return None
             case Slow():
                 await self.cloud.clock.sleep(fault.seconds)
-        return self._work(request)
+        response = self._work(request)
+        if isinstance(fault, Lacks | Becomes) and response is not None:
+            response = replace(response, body=_changed(response.body, fault))
+        return response
 
     def _work(self, request: Request) -> Response | None:
         unit = self.host.units[self.component.unit]
@@ -64,6 +69,16 @@ class Instance:
         return Response(
             response.status, response.body, {"x-openstack-request-id": f"req-{uuid.uuid4()}", **response.headers}
         )
+
+
+def _changed(body: Any, fault: Lacks | Becomes) -> Any:
+    """Return an answer with a field gone, or of another value, wherever it is."""
+    if isinstance(body, list):
+        return [_changed(item, fault) for item in body]
+    if not isinstance(body, dict):
+        return body
+    kept = {key: _changed(item, fault) for key, item in body.items() if key != fault.field}
+    return {**kept, fault.field: fault.value} if isinstance(fault, Becomes) and fault.field in body else kept
 
 
 def _error(status: int, message: str) -> Response:

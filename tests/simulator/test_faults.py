@@ -39,7 +39,7 @@ def test_without_an_end_it_happens_for_ever() -> None:
         ({"at": "install", "how": "explode"}, "explode"),
         ({"at": "install", "how": "exit", "status": 0}, "status"),
         ({"how": "hang"}, "at"),
-        ({"at": "GET /v2.1/servers", "how": "gone"}, "possible: disconnect, hang, http, slow"),
+        ({"at": "GET /v2.1/servers", "how": "gone"}, "possible: becomes, disconnect, hang, http, lacks, slow"),
         ({"at": "migration", "how": "exit"}, "which is a migration"),
         ({"at": "install", "how": "hang", "time": 3}, "time"),
     ],

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from model.actions import ApiParams, InstallParams, ManageParams, SwitchParams, as_params
+from model.actions import ApiParams, CheckContractParams, InstallParams, ManageParams, SwitchParams, as_params
 from model.base import Record
 from model.components import Component
 from model.inventory import Inventory, Role
@@ -32,6 +32,8 @@ ESTIMATES: dict[Action, float] = {
     Action.SWITCH_COMPUTE: 10,
     Action.VERIFY_COMPUTE: 5,
     Action.VERIFY_CLOUD: 4,
+    Action.CAPTURE_CONTRACT: 10,
+    Action.CHECK_CONTRACT: 10,
 }
 
 
@@ -298,6 +300,9 @@ def api_steps(
         Reversibility.R0,
         timeout=600.0,
     )
+    if not prefix and host == context.control[0]:
+        # Before it serves anybody: what it breaks, no client sees.
+        check_contract_step(writer, f"{name}/contract", f"hold {unit} on {host} to the contract", host, unit)
     writer.add(
         f"{name}/enable",
         f"put {unit} on {host} back into service",
@@ -306,6 +311,21 @@ def api_steps(
         params,
         reversibility,
         undo=Undo(action=Action.DRAIN_API, title=f"drain {unit} on {host}", params=as_params(params)),
+    )
+
+
+def check_contract_step(writer: Sequencer, id_: str, title: str, target: str = CLOUD, unit: str = "") -> Step:
+    """A comparison of the APIs, or of one instance of one, with what they promised before the upgrade."""
+    params = CheckContractParams(unit=unit, accept=writer.context.request.spec.contract.accept)
+    return writer.add(
+        id_,
+        title,
+        Action.CHECK_CONTRACT,
+        target,
+        params,
+        Reversibility.R0,
+        retries=1,
+        estimate=ESTIMATES[Action.CHECK_CONTRACT] / (4 if unit else 1),
     )
 
 
