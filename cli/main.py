@@ -21,11 +21,8 @@ app = typer.Typer(
 )
 plans.register(app)
 digest.register(app)
-<<<<<<< HEAD
 exposure.register(app)
-=======
 contract.register(app)
->>>>>>> f901ffd (API contract: captured before, held to in the mixed state, after the control phase and before the commit)
 runs.register(app)
 reports.register(app)
 reboot.register(app)
