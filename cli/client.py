@@ -20,6 +20,7 @@ from temporalio.runtime import Runtime, TelemetryConfig
 from temporalio.service import RPCError, RPCStatusCode
 
 from cli.errors import CliError, Exit, NoAnswerError
+from model.availability import AvailabilityResult
 from model.base import Record
 from model.control import RollbackRequest
 from model.outlook import Outlook
@@ -27,7 +28,7 @@ from model.reboot_spec import RebootRequest
 from model.spec import UpgradeRequest
 from model.status import Event, Report, UpgradeStatus
 from workers.connect import Unreachable, connect
-from workflows.names import STATE_KEY, TASK_QUEUE, lock_id, task_time
+from workflows.names import STATE_KEY, TASK_QUEUE, child_id, lock_id, task_time
 
 ROLLBACK = "Rollback"
 KINDS = ("RollingUpgrade", "RollingReboot", ROLLBACK)
@@ -115,6 +116,42 @@ class Runs:
     async def report(self, id_: str) -> Report:
         """Ask a run for its report, as far as it has come."""
         return await self._query(id_, "report", Report)
+
+    async def availability(self, id_: str) -> AvailabilityResult:
+        """Return what the probe of a run has seen: what it told last while it runs, else what the run's report says."""
+        with _explained(id_):
+            if live := await self._watching(id_):
+                return live
+        report = await self.report(id_)
+        tracks = [api.track for api in report.availability if api.track]
+        return AvailabilityResult(
+            apis=report.availability,
+            path="",
+            unobserved=report.unobserved,
+            begun=min((track[0].start for track in tracks), default=None),
+            ended=max((track[-1].end for track in tracks), default=None),
+        )
+
+    async def _watching(self, id_: str) -> AvailabilityResult | None:
+        """Return what the probe has sent with its last heartbeat; None when it does not run."""
+        try:
+            watch = await self.client.get_workflow_handle(child_id(id_, "availability")).describe(
+                rpc_timeout=_QUERY_TIME
+            )
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return None
+            raise
+        if watch.status is not WorkflowExecutionStatus.RUNNING:
+            return None
+        for pending in watch.raw_description.pending_activities:
+            payloads = list(pending.heartbeat_details.payloads)
+            if len(payloads) > 1:
+                found: tuple[str, AvailabilityResult] = tuple(
+                    await self.client.data_converter.decode(payloads, [str, AvailabilityResult])
+                )
+                return found[1]
+        return None
 
     async def outlook(self, id_: str) -> Outlook:
         """Ask a rolling reboot for what it has predicted."""

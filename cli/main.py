@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from cli import contract, digest, exposure, orders, plans, reboot, reports, runs, serve
+from cli import availability, contract, digest, exposure, orders, plans, reboot, reports, runs, serve
 from cli.console import LOG_FORMAT, err
 from cli.documents import BadInputError
 from cli.errors import CliError, Exit
@@ -25,6 +25,7 @@ exposure.register(app)
 contract.register(app)
 runs.register(app)
 reports.register(app)
+availability.register(app)
 reboot.register(app)
 orders.register(app)
 serve.register(app)

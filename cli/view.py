@@ -9,9 +9,20 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from model.budget import line
 from model.render import between
 from model.route import fleet_line, way
-from model.status import Event, HostStatus, PhaseStatus, RunState, StepState, StepStatus, UpgradeStatus, Waiting
+from model.status import (
+    AvailabilityNews,
+    Event,
+    HostStatus,
+    PhaseStatus,
+    RunState,
+    StepState,
+    StepStatus,
+    UpgradeStatus,
+    Waiting,
+)
 from model.words import clock, count, duration, elapsed
 
 STATE_STYLES = {
@@ -109,7 +120,15 @@ def _header(status: UpgradeStatus, now: str) -> RenderableType:
         lines.append(Text(fleet_line(status.fleet)))
     if status.window is not None:
         lines.append(Text(status.window.text, style="" if status.window.open else "yellow"))
+    if status.availability is not None and status.availability.baseline:
+        lines.append(_apis(status.availability))
     return Group(*lines)
+
+
+def _apis(news: AvailabilityNews) -> Text:
+    failing = any(one.down_since for one in news.services)
+    failed = any(one.failed for one in news.services)
+    return Text(f"APIs: {line(news)}", style="bold red" if failing else "yellow" if failed else "green")
 
 
 def _progress(status: UpgradeStatus) -> str:

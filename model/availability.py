@@ -1,52 +1,120 @@
-"""What users saw of the APIs while an upgrade ran: a ledger of probes, one line each, and what follows from it.
+"""What users saw of the APIs while a run went on: the ledger of the probe, one line of JSON for each entry.
 
-The ledger is written before anything is concluded from it. A worker that dies leaves a hole in the observation, which
-is a line of its own: time that nobody watched is never counted as time in which all was well.
+Every failed or slow request is an entry of its own, and so is the first good one after a failure; the other good ones
+are summed up every few seconds. A beat twice a second says that somebody watched. The ledger is written before anything
+is concluded from it. A worker that dies leaves a hole in the beats, which is an entry of its own: time that nobody
+watched is never counted as time in which all was well.
 """
 
 import json
-from collections.abc import Iterable, Iterator
-from statistics import median
+from collections.abc import Iterable, Iterator, Mapping
+from math import ceil, log
+from typing import Any
 
 from pydantic import Field, ValidationError
 
+from model.availability_spec import WriteName
 from model.base import Record
 from model.inventory import Inventory
 from model.status import ApiAvailability
 
-FAILURES_SHOWN = 10
+# The check of an API that ledgers of earlier versions had alone.
+READ = "read"
+_STEP = 1.05
+_LEAST = 0.0005
 
 
 class WatchRequest(Record):
-    """The input of ``watch_availability``: probe each API so many times a second until cancelled."""
+    """The input of ``watch_availability``: what to probe until cancelled; the keys as in ``availability`` of the spec.
+
+    ``upgrade``: the run, which is told when something fails.
+    """
 
     upgrade: str
     inventory: Inventory
     rate: float = Field(default=2.0, gt=0, le=20)
+    baseline: float = 0.0
+    writes: tuple[WriteName, ...] = ()
+    canaries: dict[str, str] = {}
 
 
 class AvailabilityResult(Record):
-    """The output of ``watch_availability``.
+    """The output of ``watch_availability``, and what it tells with its heartbeats.
 
     Attributes:
-        apis: what the probes of each API saw; all times in seconds.
+        apis: what the probe saw of each service; all times in seconds.
         path: the ledger on the worker's machine.
         unobserved: seconds in which no worker was there to probe.
+        begun: when the watch began, ``ended`` what the ledger knows last (seconds since 1970).
     """
 
     apis: tuple[ApiAvailability, ...]
     path: str
     unobserved: float = 0.0
+    begun: float | None = None
+    ended: float | None = None
 
 
 class Probe(Record):
-    """One request: when it was sent (seconds since 1970), how long its answer took, and why it counts as failed."""
+    """One request: when it was sent (seconds since 1970), how long its answer took, and why it counts as failed.
+
+    Attributes:
+        api: the service that was asked.
+        check: which of its checks it was.
+        request: method and path, or the address.
+        slow: whether it took longer than such requests did in the baseline.
+        told: whether it is counted in a ``Tally`` too; here it only says that there was a good one at this moment.
+    """
 
     at: float
     api: str
+    check: str = READ
+    request: str = ""
     seconds: float
     status: int | None = None
     failure: str = ""
+    slow: bool = False
+    told: bool = False
+
+    @property
+    def end(self) -> float:
+        """When it was answered or given up."""
+        return self.at + self.seconds
+
+
+class Tally(Record):
+    """Good requests of one check, summed up.
+
+    Attributes:
+        first: when the first was sent, ``last`` when the last was.
+        times: how many took about so long: see ``bucket``.
+        longest: the slowest answer, in seconds.
+    """
+
+    tally: str
+    check: str = READ
+    requests: int
+    first: float
+    last: float
+    times: dict[int, int]
+    longest: float
+
+
+class Basis(Record):
+    """The baseline is measured: requests that take longer than so many seconds are slow, by service and check."""
+
+    basis: float
+    slow_after: dict[str, dict[str, float]]
+
+
+class Beat(Record):
+    """Somebody watches: at this moment, in seconds since 1970.
+
+    ``waiting``: when the oldest request was sent that has no answer yet; None when none waits for long.
+    """
+
+    beat: float
+    waiting: float | None = None
 
 
 class Gap(Record):
@@ -61,68 +129,53 @@ class Gap(Record):
         return max(0.0, self.gap_to - self.gap_from)
 
 
-def to_line(entry: Probe | Gap) -> str:
+Entry = Probe | Tally | Basis | Beat | Gap
+# The key that only one kind of entry has.
+_KINDS: tuple[tuple[str, type[Entry]], ...] = (
+    ("beat", Beat),
+    ("tally", Tally),
+    ("gap_from", Gap),
+    ("basis", Basis),
+    ("api", Probe),
+)
+
+
+def to_line(entry: Entry) -> str:
     """Return an entry as one line of the ledger."""
     return entry.model_dump_json(exclude_defaults=True) + "\n"
 
 
-def read_ledger(lines: Iterable[str]) -> Iterator[Probe | Gap]:
+def read_ledger(lines: Iterable[str]) -> Iterator[Entry]:
     """Yield the entries of a ledger. A line that was cut off by a crash is passed over."""
     for line in lines:
         try:
-            data = json.loads(line)
-            yield Gap.model_validate(data) if "gap_from" in data else Probe.model_validate(data)
+            entry = _entry(json.loads(line))
         except (ValueError, TypeError, ValidationError):
             continue
+        if entry is not None:
+            yield entry
 
 
-def ends_at(entries: Iterable[Probe | Gap]) -> float | None:
-    """Return the last moment of which a ledger knows anything (seconds since 1970); None for an empty one."""
-    return max((e.gap_to if isinstance(e, Gap) else e.at + e.seconds for e in entries), default=None)
+def _entry(data: Mapping[str, Any]) -> Entry | None:
+    kind = next((kind for key, kind in _KINDS if key in data), None)
+    return kind.model_validate(data) if kind is not None else None
 
 
-def summarise(entries: Iterable[Probe | Gap]) -> tuple[tuple[ApiAvailability, ...], float]:
-    """Return what the probes of each API saw, and the seconds in which nobody watched."""
-    probes: dict[str, list[Probe]] = {}
-    unobserved = 0.0
-    for entry in entries:
-        if isinstance(entry, Gap):
-            unobserved += entry.seconds
-        else:
-            probes.setdefault(entry.api, []).append(entry)
-    return tuple(_summary(api, found) for api, found in probes.items()), round(unobserved, 3)
+def bucket(seconds: float) -> int:
+    """Return the number of the range that a time belongs to; each ends five in a hundred above the one before."""
+    return max(0, ceil(log(max(seconds, _LEAST) / _LEAST, _STEP)))
 
 
-def _summary(api: str, probes: list[Probe]) -> ApiAvailability:
-    probes = sorted(probes, key=lambda probe: probe.at)
-    times = sorted(probe.seconds for probe in probes)
-    failures = [probe for probe in probes if probe.failure]
-    return ApiAvailability(
-        service=api,
-        requests=len(probes),
-        failed=len(failures),
-        median=round(median(times), 4),
-        p99=round(times[max(0, -(-len(times) * 99 // 100) - 1)], 4),
-        longest=round(times[-1], 4),
-        longest_gap=round(_longest_gap(probes), 4),
-        failures=tuple(probe.failure for probe in failures[:FAILURES_SHOWN]),
-    )
+def seconds_of(number: int) -> float:
+    """Return the longest time of a range."""
+    return float(_LEAST * _STEP**number)
 
 
-def _longest_gap(probes: list[Probe]) -> float:
-    """Return the longest time from the last success before a failure to the first one after it, by when they were sent.
-
-    An API that failed first or last was away at least from its first or until its last probe.
-    """
-    longest, last_success, failing = 0.0, None, False
-    for probe in probes:
-        if last_success is None:
-            last_success = probe.at
-        if failing:
-            longest = max(longest, probe.at - last_success)
-        if not probe.failure:
-            last_success = probe.at
-        failing = bool(probe.failure)
-    if failing and last_success is not None:
-        longest = max(longest, probes[-1].at + probes[-1].seconds - last_success)
-    return longest
+def quantile(times: Mapping[int, int], share: float) -> float:
+    """Return the time within which so large a share of the requests was answered; 0 for none."""
+    wanted, seen = ceil(sum(times.values()) * share), 0
+    for number in sorted(times):
+        seen += times[number]
+        if seen >= wanted:
+            return seconds_of(number)
+    return 0.0

@@ -5,12 +5,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from model.availability_spec import Availability
 from model.base import Record
 from model.durations import Seconds
 from model.inventory import HostName, Inventory, Role
 from model.notify import Notify
 from model.rolling import Rolling
-from model.spec import Approval, Availability, OnFailure
+from model.spec import Approval, OnFailure
 from model.windows import Windows
 
 WAVE_HOOKS = ("before_wave", "after_wave")

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from model.availability_spec import Availability
 from model.base import Record
 from model.durations import Seconds
 from model.inventory import HostName, Inventory, ReleaseId, Role
@@ -34,13 +35,6 @@ class Approvals(Record):
     plan: Approval = Approval.MANUAL
     data: Approval = Approval.AUTO
     commit: Approval = Approval.MANUAL
-
-
-class Availability(Record):
-    """The probe of every API while the upgrade runs: requests per second to each."""
-
-    rate: float = Field(default=2.0, gt=0, le=20)
-    enabled: bool = True
 
 
 class FailurePolicy(Record):
@@ -87,6 +81,7 @@ class UpgradeSpec(Record):
         snapshots: how long the dumps are kept, and with them the way back.
         contract: which breaches of the APIs' contract are accepted; without, each is a failed step.
         approvals: which gates want a person.
+        availability: the probe of the APIs while the upgrade runs, and how much of them may fail.
         soak: how long the whole cloud runs at the new release before the commit point.
         drain_timeout: how long the requests of an API instance or the guests of a host may take to leave.
         windows: when anything may be changed; without them, at any time.

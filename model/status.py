@@ -123,6 +123,45 @@ class Remaining(Record):
     high: float
 
 
+class ServiceNews(Record):
+    """What was seen of a service that has not answered every request in time.
+
+    Attributes:
+        down_since: when the outage that goes on began (seconds since 1970); None when it answers.
+        downtime: seconds that it was down in all, until now.
+        last_failure: the newest failed request in words.
+    """
+
+    service: str
+    failed: int = 0
+    slow: int = 0
+    downtime: float = 0.0
+    down_since: float | None = None
+    last_failure: str = ""
+
+
+class AvailabilityNews(Record):
+    """What the probe tells its run.
+
+    Attributes:
+        at: when (seconds since 1970).
+        baseline: whether the baseline has been measured.
+        watched: how many services and canaries are probed.
+        requests: how many requests were sent to all of them.
+        down: seconds in which at least one service was down.
+        unobserved: seconds in which no worker was there to probe.
+        services: those that failed or were slow.
+    """
+
+    at: float
+    baseline: bool = False
+    watched: int = 0
+    requests: int = 0
+    down: float = 0.0
+    unobserved: float = 0.0
+    services: tuple[ServiceNews, ...] = ()
+
+
 class UpgradeStatus(Record):
     """The answer of the ``status`` query.
 
@@ -151,10 +190,67 @@ class UpgradeStatus(Record):
     events: tuple[Event, ...] = ()
     message: str = ""
     window: WindowStatus | None = None
+    availability: AvailabilityNews | None = None
+
+
+class Verdict(StrEnum):
+    """The ladder of upgrades, from the lowest rung: the assert tags that OpenStack's governance once had."""
+
+    ROLLING = "ROLLING"
+    ACCESSIBLE = "ACCESSIBLE"
+    ZERO_DOWNTIME = "ZERO-DOWNTIME"
+    ZERO_IMPACT = "ZERO-IMPACT"
+
+
+class SeenState(StrEnum):
+    """What the probe saw of a service for a while."""
+
+    GOOD = "good"
+    SLOW = "slow"
+    DOWN = "down"
+    UNOBSERVED = "unobserved"
+
+
+class Segment(Record):
+    """A while in which a service was in one state; seconds since 1970."""
+
+    start: float
+    end: float
+    state: SeenState
+
+
+class Outage(Record):
+    """From the first failed request until the next good one was answered; seconds since 1970.
+
+    Attributes:
+        last_good: when the last good request before was sent: the outage began after that.
+        open: whether no good request has been seen after it: it lasted until the end of the watch, or until nobody
+            watched any more.
+    """
+
+    start: float
+    end: float
+    last_good: float | None = None
+    open: bool = False
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasted."""
+        return max(0.0, self.end - self.start)
 
 
 class ApiAvailability(Record):
-    """What the probe of one API saw: counts, and response times in seconds."""
+    """What the probe of one service saw: counts, and response times in seconds.
+
+    Attributes:
+        service: the unit of an API, or ``guest NAME`` for a canary.
+        longest_gap: the longest outage, in seconds.
+        failures: the first failures, each with its time.
+        verdict: how far up the ladder it came; None before there is something to judge.
+        slow: requests that took longer than ``slow_after``, which follows from the baseline.
+        downtime: all outages together.
+        track: what was seen when, without holes from the begin to the end of the watch.
+    """
 
     service: str
     requests: int
@@ -164,6 +260,12 @@ class ApiAvailability(Record):
     longest: float
     longest_gap: float = 0.0
     failures: tuple[str, ...] = ()
+    verdict: Verdict | None = None
+    slow: int = 0
+    slow_after: float | None = None
+    downtime: float = 0.0
+    outages: tuple[Outage, ...] = ()
+    track: tuple[Segment, ...] = ()
 
 
 class Report(Record):
@@ -171,12 +273,14 @@ class Report(Record):
 
     ``events``: everything that happened, in order; of a fleet, without what ``steps`` says as well. ``left_out`` is how
     many those are; the ``timeline`` query has them all. ``fleet``: a ``model.reboot_report.FleetReport``.
+    ``unobserved``: seconds in which no worker was there to probe the APIs.
     """
 
     status: UpgradeStatus
     steps: tuple[StepStatus, ...]
     events: tuple[Event, ...]
     availability: tuple[ApiAvailability, ...] = ()
+    unobserved: float = 0.0
     before: JsonObject = {}
     after: JsonObject = {}
     approvals: tuple[Event, ...] = ()

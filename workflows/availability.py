@@ -1,10 +1,19 @@
 """The child that has every API probed from before the first step to after the last."""
 
 from temporalio import workflow
+from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from model.availability import AvailabilityResult, WatchRequest
-    from workflows.names import STEP_RETRY, WATCH_AVAILABILITY, WATCH_HEARTBEAT, WATCH_TIMEOUT
+    from workflows.names import (
+        CONCLUDE_AVAILABILITY,
+        READ_RETRY,
+        REPORT_TIMEOUT,
+        STEP_RETRY,
+        WATCH_AVAILABILITY,
+        WATCH_HEARTBEAT,
+        WATCH_TIMEOUT,
+    )
 
 
 @workflow.defn
@@ -31,7 +40,24 @@ class AvailabilityWatch:
         await workflow.wait_condition(lambda: self._stop or probe.done())
         if not probe.done():
             probe.cancel()
-        result: AvailabilityResult = await probe
+        try:
+            result: AvailabilityResult = await probe
+        except ActivityError:
+            if not self._stop or not workflow.patched("conclude-availability"):
+                raise
+            result = await self._conclude(request)
+        return result
+
+    async def _conclude(self, request: WatchRequest) -> AvailabilityResult:
+        """Have the ledger read when the worker that wrote it was gone at the end, which is a hole of its own."""
+        result: AvailabilityResult = await workflow.execute_activity(
+            CONCLUDE_AVAILABILITY,
+            request,
+            result_type=AvailabilityResult,
+            start_to_close_timeout=REPORT_TIMEOUT,
+            retry_policy=READ_RETRY,
+            summary="read what the probe has seen",
+        )
         return result
 
     @workflow.signal(name="stop", description="Sent by the run after its last step.")

@@ -5,6 +5,7 @@ The web UI draws tables without room between the columns, so every cell but the 
 
 from collections.abc import Sequence
 
+from model.budget import line
 from model.route import fleet_line, way
 from model.status import HostStatus, StepState, StepStatus, UpgradeStatus, Waiting
 from model.words import clock, count
@@ -31,6 +32,8 @@ def current_details(status: UpgradeStatus) -> str:
         lines += [fleet_line(status.fleet), ""]
     if status.window is not None:
         lines += [status.window.text, ""]
+    if status.availability is not None and status.availability.baseline:
+        lines += [f"APIs: {line(status.availability)}", ""]
     if status.message:
         lines += [status.message, ""]
     # What somebody must do comes first: the panel is not wide, and nobody scrolls.

@@ -7,6 +7,7 @@ from typing import Literal
 from model.base import JsonObject
 from model.plan import Action, Plan, Step
 from model.status import (
+    AvailabilityNews,
     Event,
     FleetStatus,
     Remaining,
@@ -50,6 +51,7 @@ class Ledger:
         self.durations: dict[str, float] = {}
         self.undecided: set[str] = set()
         self.details: dict[str, JsonObject] = {}
+        self.availability: AvailabilityNews | None = None
         self.fleet: Callable[[], FleetStatus | None] = lambda: None
 
     def begin(self, plan: Plan) -> None:
@@ -133,6 +135,7 @@ class Ledger:
             events=tuple(self.events[-_MOST_EVENTS_SHOWN:]),
             message=self.message,
             window=None if self.ended else self.window,
+            availability=self.availability,
         )
 
     def _decisions(self, failed: tuple[StepStatus, ...]) -> tuple[Waiting, ...]:

@@ -15,6 +15,7 @@ PLAN_REBOOT = "plan_reboot"
 MAKE_ROLLBACK_PLAN = "make_rollback_plan"
 READ_UPGRADE = "read_upgrade"
 WATCH_AVAILABILITY = "watch_availability"
+CONCLUDE_AVAILABILITY = "conclude_availability"
 WRITE_REPORT = "write_report"
 FIND_OPENINGS = "find_openings"
 NOTIFY = "notify"
@@ -44,7 +45,10 @@ NOTIFY_RETRY = RetryPolicy(initial_interval=timedelta(seconds=5), backoff_coeffi
 NOTIFY_TIMEOUT = timedelta(minutes=20)
 NOTIFY_HEARTBEAT = timedelta(seconds=90)
 WATCH_TIMEOUT = timedelta(days=30)
-WATCH_HEARTBEAT = timedelta(seconds=15)
+# A worker that died is noticed after this, and until then nobody probes.
+WATCH_HEARTBEAT = timedelta(seconds=8)
+# Beyond the baseline itself: a run does not wait longer for a probe that tells nothing.
+BASELINE_GRACE = 15.0
 # Seconds between two reports of a child to its run: each is a signal, and a run's history is limited to some 10,000
 # events. A fleet's children report as much less often as there are more of them.
 REPORT_EVERY = 1.0

@@ -112,6 +112,10 @@ class RollingReboot(Run):
         """Take a cancellation through Temporal as an order to stop."""
         self.order_end(Abort(by="cancel", reason="cancelled through Temporal", mode="stop"))
 
+    def end_over_budget(self, reason: str) -> None:
+        """End the run: hosts that are done stay so, and the others are put back into service."""
+        self.order_end(Abort(by="error budget", reason=reason, mode="stop"))
+
     async def _take_back_hooks(self, plan: Plan, inventory: Inventory) -> None:
         """Take back what was ordered around the waves that are not over; that it fails keeps nothing from its end."""
         executor = Executor(self.ledger.upgrade, inventory, self.take, tries=self._tries)

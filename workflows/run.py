@@ -6,27 +6,22 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, FailureError, WorkflowAlreadyStartedError
+from temporalio.exceptions import ActivityError, ApplicationError, WorkflowAlreadyStartedError
 
 with workflow.unsafe.imports_passed_through():
     from model.actions import GateParams, SoakParams
-    from model.availability import AvailabilityResult, WatchRequest
     from model.base import JsonObject, Record
     from model.control import Abort, Who
     from model.inventory import Inventory
     from model.messages import LockRequest
     from model.notify import Announcement, Occasion
     from model.plan import Action, Phase, Plan, Step
-    from model.reboot_spec import RebootSpec
     from model.report import without_repetition
-    from model.spec import UpgradeSpec
     from model.status import Report, RunState, Waiting
     from model.windows import Windows
     from model.work import StepResult
     from workflows import names
-    from workflows.availability import AvailabilityWatch
     from workflows.children import Children
-    from workflows.control import Controlled
     from workflows.dag import Machine
     from workflows.executor import Executor, StepError, StoppedError
     from workflows.herald import Herald
@@ -34,17 +29,19 @@ with workflow.unsafe.imports_passed_through():
     from workflows.lock import CloudLock
     from workflows.nodes import root_nodes
     from workflows.walker import Walker
+    from workflows.watched import Watched
     from workflows.windows import WindowKeeper
 
 Handle = workflow.ChildWorkflowHandle[Any, Any]
 _Answer = TypeVar("_Answer", bound=Record)
 
 
-class Run(Controlled):
+class Run(Watched):
     """A run of a cloud."""
 
     def __init__(self, ledger: Ledger) -> None:
         """Begin with an empty record."""
+        super().__init__()
         self.ledger = ledger
         self.machine = None
         self.approved = {}
@@ -60,7 +57,6 @@ class Run(Controlled):
         self._summaries: dict[str, str] = {}
         self._before: JsonObject = {}
         self._after: JsonObject = {}
-        self._availability: AvailabilityResult | None = None
 
     # Before anything changes
 
@@ -231,30 +227,6 @@ class Run(Controlled):
         elif step.action in (Action.VERIFY_CLOUD, Action.VERIFY_ROLLBACK):
             self._after = result.details
 
-    # The probe
-
-    async def start_watch(self, inventory: Inventory, spec: UpgradeSpec | RebootSpec) -> Handle | None:
-        """Have every API probed from now on, if the spec wants it."""
-        if not spec.availability.enabled:
-            return None
-        return await workflow.start_child_workflow(
-            AvailabilityWatch.run,
-            WatchRequest(upgrade=self.ledger.run, inventory=inventory, rate=spec.availability.rate),
-            id=names.child_id(self.ledger.run, "availability"),
-            static_summary=f"availability of {inventory.cloud}",
-        )
-
-    async def end_watch(self, watch: Handle | None) -> None:
-        """Stop probing and keep what was seen."""
-        if watch is None:
-            return
-        try:
-            await watch.signal(AvailabilityWatch.stop)
-            self._availability = await watch
-        except FailureError as error:
-            # The outcome must not hang on the probe; the report says that nothing was measured.
-            self.ledger.note(workflow.now(), "warning", "availability", f"the probe failed: {error.cause or error}")
-
     # The end
 
     def end(self, state: RunState, text: str = "") -> None:
@@ -304,7 +276,8 @@ class Run(Controlled):
             steps=steps,
             events=events,
             left_out=len(self.ledger.events) - len(events),
-            availability=self._availability.apis if self._availability else (),
+            availability=self.seen.apis if self.seen else (),
+            unobserved=self.seen.unobserved if self.seen else 0.0,
             before=self._before,
             after=self._after,
             approvals=tuple(self.approved.values()),

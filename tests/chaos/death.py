@@ -29,9 +29,10 @@ from temporalio.service import RPCError
 from activities.digest import read_digest
 from activities.ssh import Hosts
 from cli.load import load_request
+from model.availability_spec import Availability
 from model.digest import Digest
 from model.releases import find_release
-from model.spec import Approval, Approvals, Availability, UpgradeRequest
+from model.spec import Approval, Approvals, UpgradeRequest
 from model.status import RunState, UpgradeStatus
 from model.verdict import judge as judge_digests
 from model.verdict import same_release

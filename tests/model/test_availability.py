@@ -1,64 +1,44 @@
-"""The ledger of probes, and what is concluded from it."""
+"""The ledger of probes: what is written is read back."""
 
 import pytest
 
-from model.availability import Gap, Probe, ends_at, read_ledger, summarise, to_line
+from model.availability import Basis, Beat, Entry, Gap, Probe, Tally, bucket, quantile, read_ledger, seconds_of, to_line
 
-
-def probes(api: str, outcomes: str, *, every: float = 0.5, seconds: float = 0.1) -> list[Probe]:
-    """One probe per character: ``.`` is an answer, ``x`` a failure."""
-    return [
-        Probe(at=100 + n * every, api=api, seconds=seconds, status=200, failure="502" if outcome == "x" else "")
-        for n, outcome in enumerate(outcomes)
-    ]
-
-
-@pytest.mark.parametrize(
-    ("outcomes", "failed", "gap"),
-    [
-        ("....", 0, 0.0),
-        (".x.", 1, 1.0),
-        (".xx..x.", 3, 1.5),
-        ("x..", 1, 0.5),
-        ("..x", 1, 0.6),
-        ("xxx", 3, 1.1),
-    ],
-)
-def test_failures_and_the_longest_gap(outcomes: str, failed: int, gap: float) -> None:
-    (summary,), _ = summarise(probes("nova-api", outcomes))
-    assert (summary.requests, summary.failed, summary.longest_gap) == (len(outcomes), failed, gap)
-
-
-def test_times() -> None:
-    entries = [Probe(at=n, api="glance", seconds=n / 100, status=200) for n in range(1, 101)]
-    (summary,), _ = summarise(entries)
-    assert (summary.median, summary.p99, summary.longest) == (0.505, 0.99, 1.0)
-
-
-def test_the_order_of_answers_does_not_matter() -> None:
-    entries = probes("nova-api", ".xx.x.")
-    assert summarise(reversed(entries))[0][0].longest_gap == summarise(entries)[0][0].longest_gap
-
-
-def test_only_the_first_failures_are_told() -> None:
-    (summary,), _ = summarise(probes("nova-api", "x" * 30))
-    assert summary.failed == 30
-    assert len(summary.failures) == 10
-
-
-def test_each_api_is_summed_up_for_itself_and_gaps_for_all() -> None:
-    summaries, unobserved = summarise([*probes("a", ".."), Gap(gap_from=101, gap_to=111.5), *probes("b", "x")])
-    assert [(s.service, s.requests) for s in summaries] == [("a", 2), ("b", 1)]
-    assert unobserved == 10.5
+ENTRIES: list[Entry] = [
+    Beat(beat=100.0),
+    Beat(beat=100.5, waiting=98.25),
+    Probe(at=100.0, api="nova-api", request="GET /v2.1/servers", seconds=0.1, status=503, failure="503 no server"),
+    Probe(at=101.0, api="nova-api", check="health", seconds=0.1, told=True),
+    Tally(tally="glance", requests=2, first=100.0, last=100.5, times={40: 1, 41: 1}, longest=0.004),
+    Basis(basis=105.0, slow_after={"glance": {"read": 0.5}}),
+    Gap(gap_from=110.0, gap_to=112.5),
+]
 
 
 def test_a_ledger_is_read_back_and_a_torn_line_passed_over() -> None:
-    entries: list[Probe | Gap] = [*probes("a", ".x"), Gap(gap_from=1, gap_to=2)]
-    lines = [to_line(entry) for entry in entries]
-    assert list(read_ledger([*lines, '{"at": 12.5, "ap'])) == entries
+    lines = [to_line(entry) for entry in ENTRIES]
+    assert list(read_ledger([*lines, '{"at": 12.5, "ap'])) == ENTRIES
 
 
-def test_the_end_of_a_ledger() -> None:
-    assert ends_at([]) is None
-    assert ends_at(probes("a", "..")) == 100.6
-    assert ends_at([*probes("a", ".."), Gap(gap_from=101, gap_to=111)]) == 111
+@pytest.mark.parametrize("line", ["", "[]", "{}", '{"beat": "soon"}', '{"api": "nova-api"}', "null", "7"])
+def test_what_is_no_entry_is_passed_over(line: str) -> None:
+    assert list(read_ledger([line])) == []
+
+
+def test_a_ledger_of_an_earlier_version_is_understood() -> None:
+    line = '{"at":100.5,"api":"glance","seconds":0.02,"status":200}'
+    assert list(read_ledger([line])) == [Probe(at=100.5, api="glance", check="read", seconds=0.02, status=200)]
+
+
+@pytest.mark.parametrize("seconds", [0.0001, 0.001, 0.0213, 0.5, 1.0, 59.9])
+def test_a_time_is_known_within_five_in_a_hundred(seconds: float) -> None:
+    known = seconds_of(bucket(seconds))
+    assert max(seconds, 0.0005) <= known * 1.000001
+    assert known <= max(seconds, 0.0005) * 1.051
+
+
+def test_quantiles() -> None:
+    times = {bucket(n / 100): 1 for n in range(1, 101)}
+    assert quantile({}, 0.5) == 0
+    assert quantile({7: 3}, 0.99) == seconds_of(7)
+    assert 0.4 < quantile(times, 0.5) < 0.65

@@ -7,10 +7,11 @@ from temporalio.client import Client, WorkflowFailureError
 
 from activities.contract import capture
 from cli.load import load_inventory
+from model.availability_spec import Availability
 from model.components import find_component
 from model.contract import Contract
 from model.contract_diff import Grade, compare
-from model.spec import Availability, ContractPolicy, FailurePolicy, OnFailure
+from model.spec import ContractPolicy, FailurePolicy, OnFailure
 from model.status import Report, RunState
 from simulator.server import Simulation
 from tests.simulator.conftest import faults_of, sim_cloud, upgrade

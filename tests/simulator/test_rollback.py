@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from temporalio.client import Client
 
-from model.spec import Approval, Approvals, Availability
+from model.availability_spec import Availability
+from model.spec import Approval, Approvals
 from model.status import RunState
 from simulator.nova import image_meta
 from tests.chaos import judge

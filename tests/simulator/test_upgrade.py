@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from temporalio.client import Client
 
+from model.availability_spec import Availability
 from model.releases import find_release
-from model.spec import Availability
 from model.status import Report, RunState, StepState
 from simulator.server import Simulation
 from tests.simulator.conftest import sim_cloud, upgrade

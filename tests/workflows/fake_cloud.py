@@ -20,7 +20,7 @@ from model.components import components_on
 from model.notify import Announcement, Told
 from model.plan import Action
 from model.spec import UpgradeRequest
-from model.status import ApiAvailability, Report, RunState, UpgradeStatus
+from model.status import ApiAvailability, AvailabilityNews, Report, RunState, UpgradeStatus
 from model.work import Facts, Finding, HostFacts, ServiceRecord, StepResult, Work
 from workers.planner import Planner
 from workers.registry import WORKFLOWS
@@ -72,6 +72,7 @@ class FakeCloud:
     findings: tuple[Finding, ...] = ()
     failure_type: str = "StepFailed"
     told: list[Announcement] = field(default_factory=list)
+    watching: WatchRequest | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def activities(self) -> list[Callable[..., Any]]:
@@ -84,6 +85,7 @@ class FakeCloud:
         own: list[Callable[..., Any]] = [
             self.read_facts,
             self.watch,
+            self.conclude,
             self.write_report,
             self.notify,
             WindowActivities().find_openings,
@@ -135,7 +137,10 @@ class FakeCloud:
 
     @activity.defn(name="watch_availability")
     async def watch(self, asked: WatchRequest) -> AvailabilityResult:
-        del asked
+        run = activity.client().get_workflow_handle(asked.upgrade)
+        await run.signal("availability", AvailabilityNews(at=1.0, baseline=True, watched=1))
+        self.watching = asked
+        self._tick()
         seen = ApiAvailability(service="keystone", requests=7, failed=0, median=0.01, p99=0.02, longest=0.03)
         try:
             while True:
@@ -143,6 +148,11 @@ class FakeCloud:
                 await asyncio.sleep(0.05)
         except asyncio.CancelledError:
             return AvailabilityResult(apis=(seen,), path="")
+
+    @activity.defn(name="conclude_availability")
+    async def conclude(self, asked: WatchRequest) -> AvailabilityResult:
+        del asked
+        return AvailabilityResult(apis=(), path="", unobserved=8.0)
 
     @activity.defn(name="write_report")
     async def write_report(self, report: Report) -> dict[str, str]:
