@@ -37,6 +37,8 @@ class Remembered:
     _leftovers: dict[str, tuple[tuple[str, ...], float]] = field(default_factory=dict)
     _copies: dict[int, _Copy] = field(default_factory=dict)
     _guests: dict[int, str] = field(default_factory=dict)
+    _movers: dict[str, str] = field(default_factory=dict)
+    _forsaken: dict[str, float] = field(default_factory=dict)
 
     def memory(self) -> Memory:
         """Return it as the judgement takes it."""
@@ -51,6 +53,7 @@ class Remembered:
     def see(self, migrations: Iterable[Migration]) -> None:
         """Let guests rest whose migration has failed since the last look, and forget copies that have ended."""
         rows = tuple(migrations)
+        self._movers |= {move.uuid: move.guest for move in rows if move.uuid}
         failed = frozenset(move.id for move in rows if move.status in FAILED)
         if self._failures is not None:
             for move in rows:
@@ -59,6 +62,15 @@ class Remembered:
         self._failures = failed
         running = {move.id for move in rows if move.unfinished}
         self._copies = {number: copy for number, copy in self._copies.items() if number in running}
+
+    def guest_of(self, migration: str) -> str | None:
+        """Return the guest that a migration was about, also when nova does not show it any more."""
+        return self._movers.get(migration)
+
+    def forsaken_for(self, consumer: str) -> float:
+        """Return for how many seconds an allocation has been known to be nobody's."""
+        now = time.monotonic()
+        return now - self._forsaken.setdefault(consumer, now)
 
     def refuse(self, move: Move, text: str) -> None:
         """Remember that nova did not even begin."""

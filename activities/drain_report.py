@@ -51,6 +51,7 @@ class DrainReport:
         what = f"{count(len(moved), 'guest')} moved" if moved else "no guest moved" if left else "no guest was on it"
         what += f", {count(len(left), 'guest')} stayed, switched off" if left else ""
         what += f"; differs from the plan: {'; '.join(self._differs[:3])}" if self._differs else ""
+        what += f"; noted: {'; '.join(list(self._warnings)[:3])}" if self._warnings else ""
         details = {"guests": rows, "differs": self._differs, "warnings": list(self._warnings)}
         return StepResult(
             summary=f"{self._orders.host} is empty: {what}",

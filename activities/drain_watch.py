@@ -2,7 +2,7 @@
 
 import asyncio
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from activities import fleet, openstack, servers
@@ -24,6 +24,8 @@ from model.rolling import Limits
 DOMAINS = "command -v virsh >/dev/null || exit 127; virsh --connect qemu:///system list --uuid --name"
 # So many looks lie between two at the progress of copies.
 LOOKS_BETWEEN = 4
+# Seconds for which nova may still take back itself what the migration of a deleted guest holds.
+FORSAKEN = 10.0
 _RUNNING = frozenset({"ACTIVE", "PAUSED", "MIGRATING"})
 
 
@@ -101,8 +103,29 @@ class Watcher:
     async def look_deeper(self, view: HostView) -> HostView:
         """Ask placement, and the hypervisor where it can be asked, what they have of the host."""
         held = await openstack.allocations_on(self._inventory, *self._providers)
+        forsaken = await self._forsaken(held, view)
+        await asyncio.gather(*(servers.forget_allocations(self._inventory, consumer) for consumer in forsaken))
+        held = {consumer: what for consumer, what in held.items() if consumer not in forsaken}
         domains = await self._domains() if self._charge.full else None
         return view.model_copy(update={"consumers": tuple(sorted(held)), "domains": domains})
+
+    async def _forsaken(self, held: Collection[str], view: HostView) -> set[str]:
+        """Find allocations of migrations whose guests their users have deleted on the way.
+
+        nova 33 and 34, as seen on a real cloud, end such a migration in ``error``, hide it with its guest, and leave
+        what it holds of the source: nobody but an operator's ``nova-manage placement audit`` takes it back.
+        """
+        unfinished = {move.uuid for move in view.migrations if move.unfinished}
+        movers = {one: guest for one in held if one not in unfinished and (guest := self.memory.guest_of(one))}
+        guests = sorted(set(movers.values()))
+        found = await asyncio.gather(*(servers.read_guest(self._inventory, guest) for guest in guests))
+        gone = {guest for guest, there in zip(guests, found, strict=True) if there is None}
+        forsaken = {one for one, guest in movers.items() if guest in gone and self.memory.forsaken_for(one) >= FORSAKEN}
+        self._report.warn(
+            f"guest {movers[one]} was deleted while it moved; what its migration {one} held here was taken back"
+            for one in sorted(forsaken)
+        )
+        return forsaken
 
     async def _view(self) -> HostView:
         # Guests after migrations: one that has just arrived or left shows in at least one of the two.

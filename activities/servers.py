@@ -239,3 +239,14 @@ async def held_by(inventory: Inventory, consumer: str) -> frozenset[str]:
         return frozenset(get(cloud.placement, f"/allocations/{consumer}", ALLOCATIONS)["allocations"])
 
     return await call(inventory, "placement", read)
+
+
+async def forget_allocations(inventory: Inventory, consumer: str) -> None:
+    """Take everything back in placement that a consumer (a guest's or a migration's id) holds."""
+
+    def forget(cloud: Cloud) -> None:
+        response = cloud.placement.delete(f"/allocations/{consumer}", microversion=ALLOCATIONS, raise_exc=False)
+        if response.status_code != 404:  # somebody else was faster
+            check(response)
+
+    await call(inventory, "placement", forget)

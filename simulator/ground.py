@@ -86,11 +86,15 @@ class Ground:
         self.truth.look(hosts=(move.source, target))
 
     def give_back(self, guest: Guest, move: Migration) -> None:
-        """Let the guest hold its room on the source again, and none on the target."""
+        """Let the guest hold its room on the source again, and none on the target.
+
+        Where it was deleted meanwhile nova leaves what the migration holds.
+        """
         nova = self.nova
         source = nova.allocations[nova.providers[move.source]]
         if move.target is not None:
-            source.pop(move.uuid, None)
+            if guest.id in nova.guests:
+                source.pop(move.uuid, None)
             nova.allocations[nova.providers[move.target]].pop(guest.id, None)
         if guest.id in nova.guests:
             source[guest.id] = guest.resources

@@ -77,6 +77,8 @@ def _migrations(cloud: SimCloud, request: Request, _: list[str]) -> Response:
     found = [
         move
         for move in reversed(cloud.nova.migrations)
+        # nova hides those of deleted servers with them.
+        if move.guest not in cloud.nova.deleted
         if host in {None, move.source, move.written_target}
         and status in {None, move.status}
         and guest in {None, move.guest}

@@ -29,6 +29,9 @@ def answer(cloud: SimCloud, request: Request) -> Response:
                 if consumer in consumers
             }
             return Response(200, {"allocations": held})
+        case ("DELETE", ["allocations", consumer]):
+            freed = [consumers.pop(consumer, None) for consumers in cloud.nova.allocations.values()]
+            return Response(204 if any(freed) else 404)
     return Response(
         404, {"errors": [{"status": 404, "title": "Not Found", "detail": f"not simulated: {request.name}"}]}
     )

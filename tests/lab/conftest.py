@@ -122,7 +122,8 @@ class Dev:
             if status is not None and condition(status):
                 return status
             time.sleep(0.7)
-        raise AssertionError(f"not within {seconds:.0f} s; last status: {json.dumps(status, indent=1)[:4000]}")
+        doing = {key: (status or {}).get(key) for key in ("state", "paused", "message", "running", "failed", "waiting")}
+        raise AssertionError(f"not within {seconds:.0f} s; last status: {json.dumps(doing, indent=1)[:6000]}")
 
     def until_running(self, run: str, step: str) -> Any:
         """Wait until a step is being carried out."""

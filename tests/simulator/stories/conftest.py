@@ -60,12 +60,14 @@ class Story:
     Attributes:
         cut: migrations that were under way when their host was rebooted, in words.
         asked: requests to nova that changed something other than guests.
+        looks: requests for nova's migrations.
     """
 
     def __init__(self, sim: Simulation) -> None:
         self.sim, self.cloud = sim, sim.cloud
         self.cut: list[str] = []
         self.asked: list[str] = []
+        self.looks: list[str] = []
         self._guests = {guest.id: (guest.name, guest.status, guest.host) for guest in self.cloud.nova.guests.values()}
         self._boots = {name: self.cloud.hosts[name].boot_id for name in self.cloud.nova.providers}
         self._services = self.services()
@@ -80,6 +82,8 @@ class Story:
             (host,) = occasion.subjects
             moving = [m for m in self.cloud.nova.migrations if m.unfinished and host in {m.source, m.target}]
             self.cut += [f"migration {move.id} when {host} was rebooted" for move in moving]
+        if occasion.kind == "request" and "/os-migrations" in occasion.names[-1]:
+            self.looks.append(occasion.names[-1])
         if occasion.kind == "request" and "/os-services" in occasion.names[-1]:
             self.asked.append(occasion.names[-1].partition(" ")[0])
 
@@ -151,6 +155,10 @@ class Story:
     async def is_over(self) -> None:
         """Wait for the run's own end."""
         await self._settled(RunState.COMPLETED)
+
+    async def is_completed(self) -> UpgradeStatus:
+        """Wait for the end, where not everything is as it was."""
+        return await self._settled(RunState.COMPLETED)
 
     async def comes_back(self, host: str) -> None:
         """Wait until a host is up, and has started everything."""

@@ -7,7 +7,7 @@ from temporalio.client import Client
 
 from simulator.cloud import SimCloud
 from simulator.guests import Guest, Migration
-from tests.simulator.stories.conftest import STORY, story
+from tests.simulator.stories.conftest import STORY, story, until
 
 pytestmark = STORY
 
@@ -54,3 +54,21 @@ def forgetful(cloud: SimCloud) -> None:
         cloud.nova.allocations[cloud.nova.providers[move.source]][move.uuid] = guest.resources
 
     cloud.ground.give_back = forget  # type: ignore[method-assign]
+
+
+async def test_what_the_migration_of_a_guest_held_that_its_user_deleted_on_its_way_is_taken_back(
+    temporal: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activities.drain_watch.FORSAKEN", 0.5)
+    endless = {"on": "guest1", "at": "migration", "how": "never-converges"}
+    async with story(temporal, tmp_path, endless) as told:
+        await until(lambda: [move.status for move in told.moves("guest1")] == ["running"])
+        (move,) = told.moves("guest1")
+        looks = len(told.looks)
+        await until(lambda: len(told.looks) > looks + 1)
+        told.cloud.delete_guest(told.guest("guest1"))
+        await told.is_completed()
+        assert (move.status, told.names_on("cmp1"), told.reboots("cmp1")) == ("error", [], 1)
+        assert told.cloud.nova.allocations[told.cloud.nova.providers["cmp1"]] == {}
+        report = await told.run.handle.query("report")
+        assert f"its migration {move.uuid} held here was taken back" in str(report["steps"])
