@@ -18,6 +18,17 @@ from model.comparison import (
 )
 from model.plan import Phase
 from model.reboot_report import FleetReport
+from model.report_parts import (
+    AdvisoryRow,
+    ApprovalRow,
+    ContractPart,
+    Exceptional,
+    advisory_rows,
+    approval_rows,
+    contract_part,
+    exceptions,
+    told,
+)
 from model.status import Event, Report, RunState, StepState, StepStatus
 from model.words import clock, count, duration, elapsed
 
@@ -74,6 +85,11 @@ class Page(Record):
     groups: tuple[StepGroup, ...]
     acts: tuple[Event, ...]
     fleet: FleetReport | None = None
+    approvals: tuple[ApprovalRow, ...] = ()
+    exceptions: tuple[Exceptional, ...] = ()
+    told: tuple[Event, ...] = ()
+    contract: ContractPart | None = None
+    advisories: tuple[AdvisoryRow, ...] = ()
 
 
 def make_page(report: Report) -> Page:
@@ -85,7 +101,7 @@ def make_page(report: Report) -> Page:
         tone=tone,
         headline=headline,
         text=report.status.message,
-        facts=(*_facts(report, versions, guests), *(_fleet_facts(fleet) if fleet else ())),
+        facts=(*_facts(report, versions, guests), *(_fleet_facts(fleet) if fleet else ()), *_more_facts(report)),
         chart=make_chart(report),
         hosts=by_host(versions),
         apis=api_rows(report),
@@ -93,6 +109,11 @@ def make_page(report: Report) -> Page:
         groups=_groups(report.steps),
         acts=tuple(event for event in report.events if event.by),
         fleet=fleet,
+        approvals=approval_rows(report),
+        exceptions=exceptions(report, fleet),
+        told=told(report),
+        contract=contract_part(report),
+        advisories=advisory_rows(report),
     )
 
 
@@ -147,17 +168,36 @@ def _fleet_facts(fleet: FleetReport) -> Iterable[Fact]:
     tone = Tone.GOOD if done == len(fleet.hosts) and not exposed else Tone.WARN
     yield Fact(label="hosts", value=f"{done} of {len(fleet.hosts)} done", note=note, tone=tone)
     each = f"{fleet.moves / fleet.movers:.2f} for each of {count(fleet.movers, 'guest')}, " if fleet.movers else ""
-    planned = f"{fleet.predicted} planned, no order does with fewer than {fleet.bound}"
-    yield Fact(label="moves of guests", value=str(fleet.moves), note=f"{each}at most {fleet.most} of one; {planned}")
+    planned = f"; {fleet.predicted} planned, no order does with fewer than {fleet.bound}" if fleet.predicted else ""
+    yield Fact(label="moves of guests", value=str(fleet.moves), note=f"{each}at most {fleet.most} of one{planned}")
     restarts = sum(guest.restarts for guest in fleet.guests)
     hows = ", ".join(f"{number} {how}" for how, number in sorted(fleet.hows.items()))
-    note = ", ".join([*([hows] if hows else []), *([f"{fleet.failed} attempts failed"] if fleet.failed else [])])
+    note = ", ".join(
+        [*([hows] if hows else []), *([f"{count(fleet.failed, 'attempt')} failed"] if fleet.failed else [])]
+    )
     tone = Tone.WARN if restarts else Tone.GOOD
     yield Fact(label="guests stopped", value=str(restarts) if restarts else "none", note=note, tone=tone)
     away = [host.away for host in fleet.hosts if host.away is not None]
     if away:
         note = f"{duration(min(away))} to {duration(max(away))}"
         yield Fact(label="a host's turn", value=duration(sum(away) / len(away)), note=note)
+
+
+def _more_facts(report: Report) -> Iterable[Fact]:
+    """Return what only some runs know: contract, advisories, the next date."""
+    if (contract := contract_part(report)) is not None:
+        accepted = sum(row.grade == "accepted" for row in contract.rows)
+        note = f"{count(contract.compared, 'call')} compared" if contract.compared is not None else ""
+        value = f"{count(accepted, 'breach', 'breaches')} accepted" if accepted else "kept"
+        yield Fact(label="API contract", value=value, note=note, tone=Tone.WARN if accepted else Tone.GOOD)
+    if rows := advisory_rows(report):
+        gone = {row.advisory for row in rows} - {row.advisory for row in rows if row.state != "gone"}
+        value = f"{len(gone)} of {len({row.advisory for row in rows})} gone"
+        left = len({(row.advisory, row.host) for row in rows if row.state != "gone"})
+        note = f"{count(left, 'host')} still exposed or unproven" if left else "proven from what runs"
+        yield Fact(label="advisories", value=value, note=note, tone=Tone.WARN if left else Tone.GOOD)
+    if report.next_run:
+        yield Fact(label="next run", value=clock(report.next_run, date=True)[:-3], note="UTC")
 
 
 def _facts(report: Report, versions: Sequence[VersionRow], guests: Sequence[GuestRow]) -> tuple[Fact, ...]:

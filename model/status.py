@@ -273,7 +273,9 @@ class Report(Record):
 
     ``events``: everything that happened, in order; of a fleet, without what ``steps`` says as well. ``left_out`` is how
     many those are; the ``timeline`` query has them all. ``fleet``: a ``model.reboot_report.FleetReport``.
-    ``unobserved``: seconds in which no worker was there to probe the APIs.
+    ``unobserved``: seconds in which no worker was there to probe the APIs. ``contract``: what ``check_contract`` told
+    of its last comparison. ``advisories``: what the run mended, each of ``gone``, ``remaining``, ``unproven`` and
+    ``appeared`` a list of advisory, host, unit and why. ``next_run``: when the next one is due, ISO 8601.
     """
 
     status: UpgradeStatus
@@ -286,3 +288,6 @@ class Report(Record):
     approvals: tuple[Event, ...] = ()
     left_out: int = 0
     fleet: JsonObject = {}
+    contract: JsonObject = {}
+    advisories: JsonObject = {}
+    next_run: str = ""

@@ -12,10 +12,12 @@ with workflow.unsafe.imports_passed_through():
     from model.base import JsonObject
     from model.control import Abort
     from model.messages import PlanRequest, PlanResult, RollbackPlanRequest, RunRecord
+    from model.outlook import Outlook
     from model.plan import Plan, Step
+    from model.reboot_report import report_fleet
     from model.rollback import changed_anything, committed
     from model.spec import OnFailure, UpgradeRequest
-    from model.status import RunState, StepState
+    from model.status import Report, RunState, StepState
     from model.work import Facts, Finding
     from workflows import names
     from workflows.ledger import Ledger
@@ -127,6 +129,14 @@ class RollingUpgrade(Run):
         return committed(self.ledger.plan, self.ledger.steps) if self.ledger.plan else ()
 
     # The end
+
+    def make_report(self) -> Report:
+        """Return the report as far as the run has come, with what became of hosts and guests."""
+        report, plan = super().make_report(), self.ledger.plan
+        if plan is None or not any(group.startswith("host/") for group in plan.groups):
+            return report
+        told = report_fleet(plan, self.ledger.steps, self.ledger.details, Outlook())
+        return report.model_copy(update={"fleet": told.model_dump(mode="json")})
 
     def _conclude(self, plan: Plan, *, finished: bool, back: bool | None) -> None:
         ledger, skipped = self.ledger, ", ".join(sorted(self.skipped))

@@ -57,6 +57,7 @@ class Run(Watched):
         self._summaries: dict[str, str] = {}
         self._before: JsonObject = {}
         self._after: JsonObject = {}
+        self._contract: JsonObject = {}
 
     # Before anything changes
 
@@ -226,6 +227,8 @@ class Run(Watched):
             self._before = result.details
         elif step.action in (Action.VERIFY_CLOUD, Action.VERIFY_ROLLBACK):
             self._after = result.details
+        elif step.action is Action.CHECK_CONTRACT:
+            self._contract = result.details
 
     # The end
 
@@ -280,6 +283,7 @@ class Run(Watched):
             unobserved=self.seen.unobserved if self.seen else 0.0,
             before=self._before,
             after=self._after,
+            contract=self._contract,
             approvals=tuple(self.approved.values()),
         )
 
