@@ -115,6 +115,8 @@ def _is_implied(document: Document, place: KeyPath, part: str | int) -> bool:
     value = document.value(*place)
     if place == ("hosts",) and part == "names":
         return isinstance(value, list)
+    if part in {"word", "rule"} and place[:1] == ("approvals",) and not (isinstance(value, dict) and part in value):
+        return True
     if place[-1:] != ("on_failure",) or part not in {"default", "phases"}:
         return False
     return not isinstance(value, dict) or part not in value
@@ -138,8 +140,15 @@ def _follow(root: dict[str, Any], here: dict[str, Any], part: str | int) -> dict
     else:
         others: dict[str, Any] = next(iter(here.get("patternProperties", {}).values()), {})
         found = here.get("properties", {}).get(part, others)
-    resolved: dict[str, Any] = root["$defs"][found["$ref"].rpartition("/")[2]] if "$ref" in found else found
-    return resolved
+    return _resolved(root, found)
+
+
+def _resolved(root: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+    """Follow a reference; of several kinds that are allowed, the one that has keys."""
+    if "$ref" in found:
+        found = root["$defs"][found["$ref"].rpartition("/")[2]]
+    kinds = [_resolved(root, kind) for kind in found.get("oneOf", found.get("anyOf", ()))]
+    return next((kind for kind in kinds if "properties" in kind), found)
 
 
 def _describe(schema: dict[str, Any], place: KeyPath) -> str:

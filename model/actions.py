@@ -1,10 +1,14 @@
 """The parameters of each action: what a plan writes into a step, and what the activity of that name reads."""
 
+from typing import Self
+
 from pydantic import SerializerFunctionWrapHandler, model_serializer
 
+from model.alerts import AlertParams
 from model.base import JsonObject, Record
 from model.plan import Action
 from model.rolling import DrainPolicy, Limits
+from model.spec import Approval, Approvers
 
 
 class NoParams(Record):
@@ -275,11 +279,48 @@ class ReturnGuestsParams(Record):
 
 
 class GateParams(Record):
-    """``gate``: wait for an approval. ``losses``: the step whose result names what would be lost."""
+    """``gate``: wait for an approval.
+
+    Attributes:
+        losses: the step whose result names what would be lost.
+        second_person: whether who started the run must not approve.
+        approvers: who may approve; empty means everybody.
+    """
 
     gate: str
     automatic: bool
     losses: str | None = None
+    second_person: bool = False
+    approvers: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, gate: str, rule: Approval | Approvers) -> Self:
+        """Return the gate that a specification asks for."""
+        if isinstance(rule, Approvers):
+            return cls(gate=gate, automatic=False, second_person=rule.by == "second-person", approvers=rule.names)
+        return cls(gate=gate, automatic=rule is Approval.AUTO)
+
+    @property
+    def title(self) -> str:
+        """What a person reads."""
+        who = " by a second person" if self.second_person else ""
+        who += f" by {' or '.join(self.approvers)}" if self.approvers else ""
+        return f"approval of {self.gate}{who}" + (" (given by the spec)" if self.automatic else "")
+
+    def refusal(self, by: str, started_by: str, plan_hash: str | None) -> str:
+        """Return why an approval does not open this gate; empty when it does."""
+        if self.approvers and by not in self.approvers:
+            return f"gate {self.gate} is approved by {' or '.join(self.approvers)}, not by {by}"
+        if self.second_person and by.strip().casefold() == started_by.strip().casefold():
+            return f"gate {self.gate} is approved by a second person, and {by} has started the run"
+        if self.second_person and plan_hash is None:
+            return f"gate {self.gate} is approved for one plan: name its hash, plan_hash (--plan-hash)"
+        return ""
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, serialize: SerializerFunctionWrapHandler) -> JsonObject:
+        """Store who may approve only where that was said, so that plans which say nothing of it stay as they were."""
+        return {k: v for k, v in serialize(self).items() if k not in {"second_person", "approvers"} or v}
 
 
 class SoakParams(Record):
@@ -324,6 +365,7 @@ PARAMS: dict[Action, type[Record]] = {
     Action.CHECK_CONTRACT: CheckContractParams,
     Action.GATE: GateParams,
     Action.SOAK: SoakParams,
+    Action.ALERTS: AlertParams,
 }
 
 

@@ -53,7 +53,7 @@ _MEANINGS = {
 
 
 class Action(StrEnum):
-    """What a step does. Each is an activity of this name; GATE and SOAK are waits of the workflow itself."""
+    """What a step does. Each is an activity of this name; GATE, SOAK and ALERTS are waits of the workflow itself."""
 
     CHECK_CLOUD = "check_cloud"
     CAPTURE_BASELINE = "capture_baseline"
@@ -90,6 +90,7 @@ class Action(StrEnum):
     CHECK_CONTRACT = "check_contract"
     GATE = "gate"
     SOAK = "soak"
+    ALERTS = "alerts"
 
 
 class Undo(Record):

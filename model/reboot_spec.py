@@ -5,13 +5,14 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from model.alerts import Gates
 from model.availability_spec import Availability
 from model.base import Record
 from model.durations import Seconds
 from model.inventory import HostName, Inventory, Role
 from model.notify import Notify
 from model.rolling import Rolling
-from model.spec import Approval, OnFailure
+from model.spec import Approval, ApprovalRule, OnFailure
 from model.windows import Windows
 
 WAVE_HOOKS = ("before_wave", "after_wave")
@@ -46,8 +47,8 @@ def _as_selection(value: object) -> object:
 class RebootApprovals(Record):
     """The gates that want a person. ``plan``: before anything changes; ``canary``: when the first hosts are well."""
 
-    plan: Approval = Approval.MANUAL
-    canary: Approval = Approval.AUTO
+    plan: ApprovalRule = Approval.MANUAL
+    canary: ApprovalRule = Approval.AUTO
 
 
 class RebootSpec(Rolling):
@@ -64,6 +65,7 @@ class RebootSpec(Rolling):
         availability: the probe of the APIs while hosts reboot.
         windows: when hosts may be emptied and rebooted; without them, at any time.
         notify: who is told.
+        gates: what must hold beside the approvals: no alerts.
     """
 
     reboot: RebootMode = RebootMode.ALWAYS
@@ -75,6 +77,7 @@ class RebootSpec(Rolling):
     availability: Availability = Availability()
     windows: Windows | None = None
     notify: Notify = Notify()
+    gates: Gates = Gates()
 
     @model_validator(mode="after")
     def _hooks_of_waves_have_a_place(self) -> Self:

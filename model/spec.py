@@ -3,8 +3,9 @@
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
+from model.alerts import Gates
 from model.availability_spec import Availability
 from model.base import Record
 from model.durations import Seconds
@@ -29,12 +30,34 @@ class Approval(StrEnum):
     MANUAL = "manual"
 
 
+class Approvers(Record):
+    """Who may approve at a gate that wants a person.
+
+    Attributes:
+        by: ``second-person``: not who started the run, and only for the plan whose hash the approval names.
+        names: who may; empty means everybody.
+    """
+
+    by: Literal["anyone", "second-person"] = "anyone"
+    names: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+
+
+def _kind_of_rule(value: object) -> str:
+    return "rule" if isinstance(value, dict | Approvers) else "word"
+
+
+# One word, or a mapping that says who.
+ApprovalRule = Annotated[
+    Annotated[Approval, Tag("word")] | Annotated[Approvers, Tag("rule")], Discriminator(_kind_of_rule)
+]
+
+
 class Approvals(Record):
     """The gates that want a person. ``plan``: before anything changes; ``commit``: before the point of no return."""
 
-    plan: Approval = Approval.MANUAL
-    data: Approval = Approval.AUTO
-    commit: Approval = Approval.MANUAL
+    plan: ApprovalRule = Approval.MANUAL
+    data: ApprovalRule = Approval.AUTO
+    commit: ApprovalRule = Approval.MANUAL
 
 
 class FailurePolicy(Record):
@@ -86,6 +109,7 @@ class UpgradeSpec(Record):
         drain_timeout: how long the requests of an API instance or the guests of a host may take to leave.
         windows: when anything may be changed; without them, at any time.
         notify: who is told.
+        gates: what must hold beside the approvals: no alerts.
     """
 
     to: ReleaseId
@@ -100,6 +124,7 @@ class UpgradeSpec(Record):
     drain_timeout: Seconds = 1800.0
     windows: Windows | None = None
     notify: Notify = Notify()
+    gates: Gates = Gates()
 
 
 class UpgradeRequest(Record):

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from activities.alerts import AlertActivities
 from activities.api import ApiActivities
 from activities.availability import AvailabilityActivities
 from activities.compute import ComputeActivities
@@ -70,6 +71,7 @@ class Activities:
             NotifyActivities(),
             Reports(),
             WindowActivities(),
+            AlertActivities(),
         )
 
     async def close(self) -> None:

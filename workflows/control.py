@@ -9,6 +9,7 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
+    from model.actions import GateParams
     from model.control import Abort, Approve, StepOrder, Who, WindowOrder
     from model.messages import StepReports
     from model.plan import Action, Plan, Step
@@ -202,7 +203,7 @@ class Controlled:
     @approve.validator
     def _may_approve(self, approval: Approve) -> None:
         steps = self.ledger.plan.steps if self.ledger.plan else ()
-        gates = [step.params["gate"] for step in steps if step.action is Action.GATE]
+        gates = [step.params["gate"] for step in steps if step.action in (Action.GATE, Action.ALERTS)]
         if self.ledger.plan is None:
             raise _no("there is no plan to approve yet; ask again when the run waits for an approval")
         if approval.gate not in gates:
@@ -211,6 +212,10 @@ class Controlled:
             raise _no(f"gate {approval.gate} is approved already, by {self.approved[approval.gate].by}")
         if approval.plan_hash is not None and approval.plan_hash != self._hash:
             raise _no(f"the approval is for plan {approval.plan_hash}, but this run's plan is {self._hash}")
+        gate = next((s.params for s in steps if s.action is Action.GATE and s.params["gate"] == approval.gate), None)
+        started_by = next((event.by for event in self.ledger.events if event.kind == "start"), "")
+        if gate and (reason := GateParams.model_validate(gate).refusal(approval.by, started_by, approval.plan_hash)):
+            raise _no(reason)
 
     @property
     def _hash(self) -> str:

@@ -19,6 +19,7 @@ CONCLUDE_AVAILABILITY = "conclude_availability"
 WRITE_REPORT = "write_report"
 FIND_OPENINGS = "find_openings"
 NOTIFY = "notify"
+WATCH_ALERTS = "watch_alerts"
 
 CLOUD_KEY = SearchAttributeKey.for_keyword("StackrollCloud")
 RELEASE_KEY = SearchAttributeKey.for_keyword("StackrollRelease")
@@ -49,6 +50,7 @@ WATCH_TIMEOUT = timedelta(days=30)
 WATCH_HEARTBEAT = timedelta(seconds=8)
 # Beyond the baseline itself: a run does not wait longer for a probe that tells nothing.
 BASELINE_GRACE = 15.0
+ALERTS_HEARTBEAT = timedelta(seconds=30)
 # Seconds between two reports of a child to its run: each is a signal, and a run's history is limited to some 10,000
 # events. A fleet's children report as much less often as there are more of them.
 REPORT_EVERY = 1.0

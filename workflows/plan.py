@@ -1,11 +1,12 @@
 """From spec and facts to a plan. Pure: the same request and the same facts give the same plan and the same hash."""
 
 from model.actions import BaselineParams, DumpParams, GateParams, NoParams, SoakParams, VerifyCloudParams
+from model.alerts import alert_params, alert_title
 from model.base import Record
 from model.components import COMPONENTS, DATABASES
 from model.inventory import Role
 from model.plan import Action, Phase, Plan, Reversibility, Step, in_order
-from model.spec import Approval, UpgradeRequest
+from model.spec import Approval, Approvers, UpgradeRequest
 from model.work import Facts
 from workflows.services import SERVICES, Context, Service
 from workflows.services.builder import CLOUD, Sequencer, check_contract_step, install_step, last_of
@@ -25,12 +26,15 @@ def make_plan(request: UpgradeRequest, facts: Facts) -> Plan:
     steps = _before(context)
     ready = last_of(steps)
     expand = _expand(context, services, ready)
+    expand += _alerts(context, Phase.EXPAND, "expand", last_of(expand))
     control = _control(context, services, last_of(expand))
+    control += _alerts(context, Phase.CONTROL, "control", last_of(control))
     gate_data = _gate(context, Phase.DATA, "data", request.spec.approvals.data, last_of(control))
     data = [gate_data, *_data(context, services, (gate_data.id,))]
     soak = _soak(context, last_of(data))
     commit = _gate(context, Phase.COMMIT, "commit", request.spec.approvals.commit, last_of(soak))
-    finish = _finish(context, services, (commit.id,))
+    quiet = _alerts(context, Phase.COMMIT, "commit", (commit.id,))
+    finish = [*quiet, *_finish(context, services, last_of([commit, *quiet]))]
     return Plan(
         cloud=request.inventory.cloud,
         source=context.source.id,
@@ -43,7 +47,8 @@ def make_plan(request: UpgradeRequest, facts: Facts) -> Plan:
 def _before(context: Context) -> list[Step]:
     """Approval, checks, the baseline and the dumps: nothing of this changes the cloud."""
     gate = _gate(context, Phase.PREFLIGHT, "plan", context.request.spec.approvals.plan, ())
-    writer = Sequencer(context, Phase.PREFLIGHT, (gate.id,))
+    quiet = _alerts(context, Phase.PREFLIGHT, "begin", (gate.id,), at_once=True)
+    writer = Sequencer(context, Phase.PREFLIGHT, last_of([gate, *quiet]))
     _cloud_step(writer, "preflight/cloud", "check the cloud", Action.CHECK_CLOUD, _versions(context, old=True))
     writer.phase = Phase.BASELINE
     _cloud_step(
@@ -54,7 +59,7 @@ def _before(context: Context) -> list[Step]:
         BaselineParams(versions=_versions(context, old=True).versions),
     )
     _cloud_step(writer, "baseline/contract", "capture what the APIs promise", Action.CAPTURE_CONTRACT, NoParams())
-    steps = [gate, *writer.steps]
+    steps = [gate, *quiet, *writer.steps]
     for service in context.inventory.services:
         dump = Sequencer(context, Phase.SNAPSHOT, writer.needs, service=service, limit="database")
         databases = DATABASES[service]
@@ -99,7 +104,20 @@ def _control(context: Context, services: list[Service], needs: tuple[str, ...]) 
 
 
 def _data(context: Context, services: list[Service], needs: tuple[str, ...]) -> list[Step]:
-    return [step for host in context.compute for service in services for step in service.data(context, host, needs)]
+    """Every compute host as soon as there is room; where alerts are a gate, so many at a time, with a look between."""
+    hosts, steps = context.compute, list[Step]()
+    wave = context.request.spec.max_unavailable if context.request.spec.gates.alerts is not None else len(hosts)
+    for number, first in enumerate(range(0, len(hosts), max(1, wave)), 1):
+        own = [
+            step
+            for host in hosts[first : first + wave]
+            for service in services
+            for step in service.data(context, host, needs)
+        ]
+        own += _alerts(context, Phase.DATA, f"wave-{number}", last_of(own) or needs)
+        needs = last_of(own) or needs
+        steps += own
+    return steps
 
 
 def _soak(context: Context, needs: tuple[str, ...]) -> list[Step]:
@@ -125,12 +143,21 @@ def _finish(context: Context, services: list[Service], needs: tuple[str, ...]) -
     return steps + writer.steps
 
 
-def _gate(context: Context, phase: Phase, gate: str, approval: Approval, needs: tuple[str, ...]) -> Step:
-    automatic = approval is Approval.AUTO
-    title = f"approval of {gate}" + (" (given by the spec)" if automatic else "")
+def _gate(context: Context, phase: Phase, gate: str, approval: Approval | Approvers, needs: tuple[str, ...]) -> Step:
+    params = GateParams.of(gate, approval)
     writer = Sequencer(context, phase, needs)
-    params = GateParams(gate=gate, automatic=automatic)
-    return writer.add(f"gate/{gate}", title, Action.GATE, CLOUD, params, _R0, estimate=0.0)
+    return writer.add(f"gate/{gate}", params.title, Action.GATE, CLOUD, params, _R0, estimate=0.0)
+
+
+def _alerts(context: Context, phase: Phase, name: str, needs: tuple[str, ...], *, at_once: bool = False) -> list[Step]:
+    """The wait for alerts to be over, where the specification asks for it: ``for`` a time, or now."""
+    wanted = context.request.spec.gates.alerts
+    if wanted is None:
+        return []
+    params = alert_params(wanted, name, at_once=at_once)
+    writer = Sequencer(context, phase, needs)
+    writer.add(params.gate, alert_title(params), Action.ALERTS, CLOUD, params, _R0, estimate=params.seconds)
+    return writer.steps
 
 
 def _cloud_step(

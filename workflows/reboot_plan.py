@@ -21,6 +21,7 @@ from model.actions import (
     WatchHostsParams,
     as_params,
 )
+from model.alerts import alert_params, alert_title
 from model.base import Record
 from model.fleet import Fleet
 from model.outlook import Outlook
@@ -28,7 +29,7 @@ from model.placement.records import Durations, Schedule, Wave
 from model.plan import Action, Phase, Plan, Reversibility, Step, Undo, in_order
 from model.reboot_spec import RebootMode, RebootRequest
 from model.rolling import Hook
-from model.spec import Approval
+from model.spec import Approval, Approvers
 from model.status import FleetStatus, StepState, StepStatus
 
 CLOUD = "cloud"
@@ -48,13 +49,15 @@ _MARGIN = 120.0
 def make_reboot_plan(request: RebootRequest, fleet: Fleet, schedule: Schedule) -> Plan:
     """Compute the whole reboot as a DAG of steps."""
     writer = _Writer(request, schedule, _drain_times(request, fleet, schedule))
-    gate = writer.gate("plan", request.spec.approvals.plan, ())
+    (gate,) = writer.alerts("begin", (writer.gate("plan", request.spec.approvals.plan, ()),), at_once=True)
     order = _Order(fleet, schedule)
     ends: dict[int, tuple[str, ...]] = {}
     canary: tuple[str, ...] = ()
     for wave in schedule.waves:
         needs = tuple(id_ for need in wave.needs for id_ in ends[need])
-        ends[wave.index] = writer.wave(wave, needs or canary or (gate,), order)
+        # Where alerts are a gate, no wave begins before the one before it is over, and has been quiet.
+        before = ends.get(wave.index - 1, ()) if request.spec.gates.alerts is not None else ()
+        ends[wave.index] = writer.wave(wave, (*(needs or canary or (gate,)), *before), order)
         if wave.canary:
             canary = (*canary, *ends[wave.index])
         if wave.canary and not any(later.canary for later in schedule.waves[wave.index + 1 :]):
@@ -176,12 +179,24 @@ class _Writer:
     steps: list[Step] = field(default_factory=list)
     last: dict[str, str] = field(default_factory=dict)
 
-    def gate(self, gate: str, approval: Approval, needs: tuple[str, ...]) -> str:
-        automatic = approval is Approval.AUTO
-        title = f"approval of {gate}" + (" (given by the spec)" if automatic else "")
+    def gate(self, gate: str, approval: Approval | Approvers, needs: tuple[str, ...]) -> str:
+        params = GateParams.of(gate, approval)
         phase = Phase.PREFLIGHT if gate == "plan" else Phase.DATA
-        params = GateParams(gate=gate, automatic=automatic)
-        return self._add(f"gate/{gate}", title, Action.GATE, CLOUD, params, needs, _R0, phase=phase, estimate=0.0)
+        return self._add(
+            f"gate/{gate}", params.title, Action.GATE, CLOUD, params, needs, _R0, phase=phase, estimate=0.0
+        )
+
+    def alerts(self, name: str, needs: tuple[str, ...], *, at_once: bool = False) -> tuple[str, ...]:
+        """Write the wait for alerts to be over, where the specification asks for it; return what comes last."""
+        wanted = self.request.spec.gates.alerts
+        if wanted is None:
+            return needs
+        params = alert_params(wanted, name, at_once=at_once)
+        phase, title = Phase.PREFLIGHT if at_once else Phase.DATA, alert_title(params)
+        step = self._add(
+            params.gate, title, Action.ALERTS, CLOUD, params, needs, _R0, phase=phase, estimate=params.seconds
+        )
+        return (step,)
 
     def wave(self, wave: Wave, needs: tuple[str, ...], order: _Order) -> tuple[str, ...]:
         """Write a wave: hooks, its hosts side by side, a look at all of them, hooks; return what comes last."""
@@ -206,7 +221,7 @@ class _Writer:
         )
         for place, hook in enumerate(spec.hooks.after_wave, 1):
             end = self._hook(hook, f"wave/{number}/after_wave-{place}", "after_wave", (end,), wave=number)
-        return (end,)
+        return self.alerts(f"wave-{number}", (end,))
 
     @property
     def returns(self) -> bool:

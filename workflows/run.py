@@ -21,6 +21,7 @@ with workflow.unsafe.imports_passed_through():
     from model.windows import Windows
     from model.work import StepResult
     from workflows import names
+    from workflows.alerts import wait_for_quiet
     from workflows.children import Children
     from workflows.dag import Machine
     from workflows.executor import Executor, StepError, StoppedError
@@ -159,6 +160,8 @@ class Run(Watched):
                 await self._children.run(node, steps, inventory)
             elif steps[0].action is Action.GATE:
                 await executor.watched(steps[0], lambda: self._gate(plan, steps[0]))
+            elif steps[0].action is Action.ALERTS:
+                await executor.watched(steps[0], lambda: wait_for_quiet(self, steps[0]))
             elif steps[0].action is Action.SOAK:
                 await executor.watched(steps[0], lambda: self._soak(steps[0]))
             else:
@@ -186,7 +189,7 @@ class Run(Watched):
             self.approved[gate.gate] = event
         losses = f": {self._summaries.get(gate.losses, '')}" if gate.losses else ""
         waiting = Waiting(
-            what=f"approval of {gate.gate}{losses}",
+            what=gate.title.removesuffix(" (given by the spec)") + losses,
             since=iso(workflow.now()),
             go_on=f"stackroll approve {self.ledger.run} --gate {gate.gate} --plan-hash {plan.hash}",
         )

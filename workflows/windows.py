@@ -22,7 +22,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.ledger import Ledger, iso
 
 # What waits or looks needs no window: a night's soak, the approval of a person who works by day.
-_FREE = frozenset({Action.GATE, Action.SOAK, Action.WATCH_HOSTS, Action.VERIFY_CLOUD})
+_FREE = frozenset({Action.GATE, Action.SOAK, Action.ALERTS, Action.WATCH_HOSTS, Action.VERIFY_CLOUD})
 # However slow a cloud turns out to be, what was expected to fit into the longest window begins early in it.
 _MOST_OF_WINDOW = 0.9
 _KEY = "window"

@@ -19,7 +19,7 @@ BAD_UPGRADES = {
         [
             (
                 "upgrade.yaml:5: zzz: unknown key; known are: to, max_unavailable, migrations_per_host, on_failure, "
-                "approvals, availability, snapshots, soak, drain_timeout, windows"
+                "approvals, availability, snapshots, contract, soak, drain_timeout, windows, notify, gates"
             )
         ],
     ),

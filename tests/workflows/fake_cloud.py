@@ -13,6 +13,7 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
+from activities.alerts import AlertActivities
 from activities.windows import WindowActivities
 from model.availability import AvailabilityResult, WatchRequest
 from model.base import JsonObject
@@ -26,6 +27,7 @@ from workers.planner import Planner
 from workers.registry import WORKFLOWS
 from workers.rollback_planner import RollbackPlanner
 
+WAITS = (Action.GATE, Action.SOAK, Action.ALERTS)
 VERSIONS = {"keystone": "29.0.1", "placement": "15.0.0", "glance": "32.0.0", "nova": "33.0.1"}
 
 
@@ -76,7 +78,7 @@ class FakeCloud:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def activities(self) -> list[Callable[..., Any]]:
-        steps = [self._step(action) for action in Action if action not in (Action.GATE, Action.SOAK)]
+        steps = [self._step(action) for action in Action if action not in WAITS]
         planners: list[Callable[..., Any]] = [
             Planner().make_plan,
             RollbackPlanner().make_rollback_plan,
@@ -89,6 +91,7 @@ class FakeCloud:
             self.write_report,
             self.notify,
             WindowActivities().find_openings,
+            AlertActivities().watch_alerts,
         ]
         return [*steps, *planners, *own]
 
