@@ -18,8 +18,8 @@ MODULES = (
     "virtio_ring", "virtio", "virtio_pci_modern_dev", "virtio_pci_legacy_dev", "virtio_pci", "virtio_blk",
     "evdev", "button",
 )  # fmt: skip
-# A guest that was moved lives on another emulator's clock: it must rely neither on the time stamp counter's going on nor
-# on deadlines set in it.
+# A guest that was moved lives on another emulator's clock: it must rely neither on the time stamp counter's
+# going on nor on deadlines set in it.
 COMMAND_LINE = "console=ttyS0 quiet loglevel=0 panic=1 clocksource=acpi_pm lapic=notscdeadline"
 # Below 80 MB this kernel never boots: it hangs without a word and takes a whole core.
 MEMORY_MB = 128
