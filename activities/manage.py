@@ -47,7 +47,7 @@ tool={tool} user={user} extra={extra}
 {prelude}while :; do
     setpriv --reuid="$user" --regid="$user" --init-groups \\
         env HOME="$home" PYTHONPYCACHEPREFIX={bytecode} PYTHONWARNINGS=ignore \\
-        "$tool" {starter} --config-file {config} $extra {arguments}
+        "$tool" {starter} --config-file {config} $extra {more}{arguments}
     status=$?
     case " {again} " in *" $status "*) ;; *) exit "$status" ;; esac
     echo "exit status $status: once more"
@@ -64,10 +64,11 @@ python={python} user={user} extra={extra}
 """
 
 
-def manage_script(packaging: Packaging, params: ManageParams) -> str:
+def manage_script(packaging: Packaging, params: ManageParams, config: str = "") -> str:
     """Return the script that runs a tool with a version's code and the service's configuration.
 
-    A status of ``params.again`` makes it run the command once more, within the job's time limit.
+    What a file named as ``config`` says counts before that. A status of ``params.again`` makes it run the command once
+    more, within the job's time limit.
 
     Raises:
         Refused: the service's configuration is not known.
@@ -85,6 +86,7 @@ def manage_script(packaging: Packaging, params: ManageParams) -> str:
         extra=shlex.quote(packaging.release_config(params.service, params.version)),
         bytecode=BYTECODE,
         config=CONFIG_FILES[params.service],
+        more=f"--config-file {shlex.quote(config)} " if config else "",
         arguments=shlex.join(arguments),
         again=" ".join(map(str, params.again)),
     )

@@ -49,6 +49,12 @@ class Reports:
         return ReportFiles(html=str(html), json_path=str(data))
 
 
+def write_file(path: Path, text: str) -> None:
+    """Write a file whole or not at all, in a folder that is made if it must."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _replace(path, text)
+
+
 def _replace(path: Path, text: str) -> None:
     with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as file:
         file.write(text)

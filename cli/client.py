@@ -25,12 +25,15 @@ from model.base import Record
 from model.control import RollbackRequest
 from model.outlook import Outlook
 from model.reboot_spec import RebootRequest
+from model.rehearsal import RehearsalReport, RehearsalRequest
 from model.spec import UpgradeRequest
 from model.status import Event, Report, UpgradeStatus
 from workers.connect import Unreachable, connect
 from workflows.names import STATE_KEY, TASK_QUEUE, child_id, lock_id, task_time
 
 ROLLBACK = "Rollback"
+# Upgrades of simulated clouds, for rehearsals: no runs of anybody's cloud.
+_SIMULATED = "/simulation"
 KINDS = ("RollingUpgrade", "RollingReboot", ROLLBACK)
 _QUERY_TIME = timedelta(seconds=5)
 _ORDER_TIME = timedelta(seconds=20)
@@ -79,6 +82,28 @@ class Runs:
                 )
             except WorkflowAlreadyStartedError:
                 raise CliError(f"refused: there is a run {id_} already; choose another --id", Exit.REFUSED) from None
+
+    async def rehearse(self, asked: RehearsalRequest, id_: str) -> None:
+        """Start a rehearsal; there is one at most of each cloud and release."""
+        with _explained(id_):
+            try:
+                await self.client.start_workflow(
+                    asked.kind,
+                    asked,
+                    id=id_,
+                    task_queue=TASK_QUEUE,
+                    id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                    static_summary=f"rehearse {headline(asked.request)}",
+                    rpc_timeout=_ORDER_TIME,
+                )
+            except WorkflowAlreadyStartedError:
+                raise CliError(
+                    f"refused: {id_} is going on; end it with `temporal workflow cancel -w {id_}`", Exit.REFUSED
+                ) from None
+
+    async def rehearsed(self, id_: str) -> RehearsalReport:
+        """Ask a rehearsal for its account, as far as it has come."""
+        return await self._query(id_, "rehearsal", RehearsalReport)
 
     async def roll_back(self, request: RollbackRequest, id_: str) -> None:
         """Start the rollback of an upgrade that has ended."""
@@ -195,6 +220,8 @@ class Runs:
         with _explained("list"):
             found = self.client.list_workflows(f"WorkflowType IN {KINDS}", limit=limit, rpc_timeout=_QUERY_TIME)
             async for run in found:
+                if run.id.endswith(_SIMULATED):
+                    continue
                 ended = run.close_time.isoformat() if run.close_time else None
                 lines.append(RunLine(run.id, _state(run), run.start_time.isoformat(), ended))
         return lines

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from cli import availability, contract, digest, exposure, orders, plans, reboot, reports, runs, serve
+from cli import availability, contract, digest, exposure, orders, plans, reboot, rehearse, reports, runs, serve
 from cli.console import LOG_FORMAT, err
 from cli.documents import BadInputError
 from cli.errors import CliError, Exit
@@ -20,6 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 plans.register(app)
+rehearse.register(app)
 digest.register(app)
 exposure.register(app)
 contract.register(app)

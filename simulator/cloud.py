@@ -23,6 +23,7 @@ from simulator.http import Request
 from simulator.machines import Machines
 from simulator.migrations import Mover
 from simulator.nova import CONDUCTOR, Nova, RefusedStartError, image_meta
+from simulator.rehearsals import Rehearsals
 from simulator.scheduler import Scheduler
 from simulator.schemas import Schemas, Sql
 from simulator.settings import REPOSITORY, Durations, SimSpec
@@ -50,6 +51,7 @@ class SimCloud:
         self.tenants = Tenants()
         self.sql = Sql(self.nova, self.schemas, self.tenants, spec.vip)
         self.dumps = Dumps(self.nova, self.tenants, self.schemas)
+        self.rehearsals = Rehearsals(self.schemas)
         self.balancer = Balancer()
         self.machines = Machines()
         self.truth = Truth(self.nova, self.machines, self.clock)

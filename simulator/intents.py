@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 
 from activities.balancer.haproxy import HAProxy
 from activities.boot import boot_command, reboot_script, release_script
+from activities.database import Scratch
 from activities.database.mariadb import MariaDB
 from activities.hooks import hook_script
 from activities.manage import CONFIG_FILES, manage_script
 from activities.objects import rewrite_script, versions_script
 from activities.packaging.venv import Venv
+from activities.rehearsal import override_command, remove_script
 from activities.units.systemd import Systemd
 from model.actions import HookParams, ManageParams
 from model.components import COMPUTE_UNIT, DATABASES
@@ -22,6 +24,8 @@ from model.inventory import LoadBalancer, Packaging
 from simulator.settings import HOLD_MAP, PACKAGES, REPOSITORY, SOCKET
 
 NUMBER = 987654321
+# Where a rehearsal puts the target's code.
+BESIDE = f"{PACKAGES}/rehearsal"
 # Services whose upgrade check is asked before anything is changed, and by no job.
 _CHECKED = ("keystone", "placement", "nova")
 _SERVICE = {"service": r"[a-z]+", "version": r"[0-9][0-9A-Za-z.]*"}
@@ -87,6 +91,7 @@ class Scripts:
             rule("activate", packaging.activate(service, version), _SERVICE),
             rule("check", packaging.check(service, version), _SERVICE),
             *_unit_rules(Systemd()),
+            *_rehearsal_rules(packaging),
             *_manage_rules(packaging),
             *_database_rules(MariaDB()),
             _rewrite_rule(packaging),
@@ -113,7 +118,34 @@ def _unit_rules(units: Systemd) -> list[_Rule]:
     return [*rules, rule("reload", units.reload_caches(mark("units")), _UNITS)]
 
 
-def _manage_rules(packaging: Venv) -> list[_Rule]:
+def _rehearsal_rules(packaging: Venv) -> list[_Rule]:
+    """Jobs of a rehearsal: the scratch server, code beside everything, and tools that are led to the copy."""
+    beside = Venv(Packaging(root=BESIDE, repository=REPOSITORY))
+    service, version, database = mark("service"), mark("version"), MariaDB()
+    scratch = Scratch(place=mark("place"), unit=mark("unit"), address=mark("address"))
+    places = {"place": r"[^\s']+", "unit": r"[\w-]+", "address": r"[\w.:-]+"}
+    start = database.scratch_start(scratch, mark("settings"), NUMBER)
+    more = {"settings": _QUOTED, "number": r"\d+"}
+    restores = [
+        rule(
+            "scratch-restore",
+            database.scratch_restore(scratch, names, mark("path")),
+            {**places, "path": r"[^\s']+"},
+            databases=" ".join(names),
+        )
+        for names in DATABASES.values()
+    ]
+    release = {"release": r"[\w.]+"}
+    return [
+        rule("install-beside", beside.install(service, version, mark("release")), {**_SERVICE, **release}),
+        *_manage_rules(beside, "manage-copy", f"{BESIDE}/{service}.conf"),
+        *_manage_rules(packaging, "manage-copy", f"{BESIDE}/{service}.conf"),
+        rule("scratch-start", start, {**places, **more}),
+        *restores,
+    ]
+
+
+def _manage_rules(packaging: Venv, intent: str = "manage", config: str = "") -> list[_Rule]:
     """Of each service's tools one rule; of the tools that need a starter one more."""
     rules = []
     slots = {"version": _SERVICE["version"], "tool": r"[\w-]+", "arguments": r"[^\n]+?", "number": r"[\d ]*"}
@@ -122,11 +154,11 @@ def _manage_rules(packaging: Venv) -> list[_Rule]:
             params = ManageParams(
                 service=service, version=mark("version"), command=(tool, mark("arguments")), again=(NUMBER,)
             )
-            script = manage_script(packaging, params)
+            script = manage_script(packaging, params, config.replace(mark("service"), service))
             given = mark("tool") in script
             if given or "-c " in script:
                 used = slots if given else {name: slot for name, slot in slots.items() if name != "tool"}
-                rules.append(rule("manage", script, used, service=service, **({} if given else {"tool": tool})))
+                rules.append(rule(intent, script, used, service=service, **({} if given else {"tool": tool})))
     # A starter's tool is the interpreter: its rule is the more special one.
     return sorted(rules, key=lambda one: "tool" not in one.constants)
 
@@ -135,6 +167,10 @@ def _database_rules(database: MariaDB) -> list[_Rule]:
     path = {"path": r"[^\s']+"}
     rules = [
         rule("dump", database.dump(names, mark("path")), path, databases=" ".join(names))
+        for names in DATABASES.values()
+    ]
+    rules += [
+        rule("dump", database.dump(names, mark("path"), test=False), path, databases=" ".join(names))
         for names in DATABASES.values()
     ]
     folder, plan = {"folder": r"[^\s']+"}, {"plan": _QUOTED}
@@ -185,6 +221,7 @@ class Readings:
             rule("losses", database.losses(mark("folder"), services), dumps, service="dumps"),
             rule("check", packaging.check(mark("service"), mark("version")), _SERVICE),
             rule("boot", boot_command(mark("record")), {"record": r"[^\s']+"}, service="host"),
+            *_scratch_readings(),
             *(one for one in _manage_rules(packaging) if one.constants["service"] in _CHECKED),
             rule("objects", versions_script(packaging, "nova", mark("version")), version, service="nova"),
         ]
@@ -192,6 +229,19 @@ class Readings:
     def parse(self, command: str) -> Part | None:
         """Return what is meant; None when it is none of these."""
         return _whole(self._rules, command)
+
+
+def _scratch_readings() -> list[_Rule]:
+    database, scratch = MariaDB(), Scratch(place=mark("place"), unit=mark("unit"), address="any")
+    places = {"place": r"[^\s']+", "unit": r"[\w-]+"}
+    return [
+        rule("scratch-listen", database.scratch_listen(scratch), places, service="copy"),
+        rule("scratch-heard", database.scratch_heard(scratch), places, service="copy"),
+        rule("scratch-stop", database.scratch_stop(scratch), places, service="copy"),
+        rule("scratch-settings", database.settings(), {}, service="copy"),
+        rule("scratch-lead", override_command(mark("path")), {"path": r"[^\s']+"}, service="copy"),
+        rule("scratch-remove", remove_script(mark("place")), {"place": r"[^\s']+"}, service="copy"),
+    ]
 
 
 class BalancerCommands:

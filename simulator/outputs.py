@@ -5,7 +5,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from model.inventory import KNOWN_SERVICES
+from model.inventory import KNOWN_SERVICES, Role
 from simulator.settings import CLOUD, HOLD_MAP, PACKAGES, PASSWORD, REGION, REPOSITORY, SOCKET, SimSpec
 
 
@@ -37,10 +37,10 @@ def cloud(spec: SimSpec) -> dict[str, Any]:
         "hosts": {m.name: {"address": m.address, "roles": [str(role) for role in m.roles]} for m in spec.machines},
         "services": list(KNOWN_SERVICES),
         "packaging": {"adapter": "venv", "root": PACKAGES, "repository": REPOSITORY},
-        "database": {"adapter": "mariadb", "host": "infra1"},
+        "database": {"adapter": "mariadb", "host": spec.first(Role.DATABASE)},
         "load_balancer": {
             "adapter": "haproxy",
-            "host": "infra1",
+            "host": spec.first(Role.LOAD_BALANCER),
             "socket": SOCKET,
             "hold_map": HOLD_MAP,
             "address": spec.vip,

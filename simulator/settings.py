@@ -5,7 +5,7 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import Field
 
 from model.base import Record
-from model.inventory import ReleaseId, Role
+from model.inventory import HostName, ReleaseId, Role
 from model.releases import RELEASES
 from model.rolling import Percent
 
@@ -78,6 +78,7 @@ class SimSpec(Record):
             as with nova's ``disable_group_policy_check_upcall``, two that move at the same time may meet there.
         repository: by service, point releases of this release that the repository has besides.
         migrations_at_once: nova's ``max_concurrent_live_migrations`` of each source; all that are asked for without.
+        hosts: names and roles of all hosts, instead of numbers of them.
     """
 
     control: int = Field(default=2, ge=1, le=9)
@@ -92,6 +93,7 @@ class SimSpec(Record):
     repository: dict[str, tuple[str, ...]] = {}
     migrations_at_once: int | None = Field(default=None, ge=1)
     fleet: FleetSpec = FleetSpec()
+    hosts: dict[HostName, tuple[Role, ...]] = {}
 
     @property
     def vip(self) -> str:
@@ -101,6 +103,12 @@ class SimSpec(Record):
     @property
     def machines(self) -> tuple[Machine, ...]:
         """All hosts."""
+        if self.hosts:
+            places = enumerate(self.hosts.items())
+            return tuple(
+                Machine(name, f"{self.network}.{16 + n // _PER_NETWORK}.{n % _PER_NETWORK + 1}", roles)
+                for n, (name, roles) in places
+            )
         infra = Machine("infra1", f"{self.network}.0.10", (Role.DATABASE, Role.MESSAGING, Role.LOAD_BALANCER))
         controls = [Machine(f"ctl{n}", f"{self.network}.1.{n}", (Role.CONTROL,)) for n in range(1, self.control + 1)]
         computes = [
@@ -112,6 +120,10 @@ class SimSpec(Record):
             for n in range(self.compute)
         ]
         return (infra, *controls, *computes)
+
+    def first(self, role: Role) -> str:
+        """Return the first host with a role."""
+        return next(machine.name for machine in self.machines if role in machine.roles)
 
     @property
     def next_release(self) -> str | None:

@@ -118,6 +118,8 @@ class Shell:
         # First: parts of these scripts look like something else.
         if part := self._readings.parse(command):
             name = "boot" if part.intent == "boot" else f"{part.intent}:{part.values['service']}"
+            if part.intent.startswith("scratch-"):
+                return part.intent, lambda: self._scratch(host, part, given)
             return name, lambda: self._inspect(host, part)
         return self._other_meaning(host, command, given)
 
@@ -191,6 +193,25 @@ class Shell:
         if (service, version) not in host.complete:
             return 66, "", f"{venv(service, version)} is not installed, or only in part\n"
         return 0, f"{json.dumps(known_objects(version))}\n" if part.intent == "objects" else "", ""
+
+    def _scratch(self, host: Host, part: Part, given: str) -> Answer:
+        """Answer what a rehearsal asks beside its jobs."""
+        rehearsals, values = self._cloud.rehearsals, part.values
+        copy = rehearsals.copy
+        match part.intent:
+            case "scratch-settings":
+                return 0, "sql_mode=STRICT_TRANS_TABLES\ncharacter-set-server=utf8mb4\n", ""
+            case "scratch-lead":
+                return self._write(host, values["path"], given)
+            case "scratch-stop":
+                return 0, f"{rehearsals.stop(host, values['place'])}\n", ""
+            case "scratch-remove":
+                return 0, f"{rehearsals.remove(host, values['place'])}\n", ""
+        if copy is None or copy.host != host.name:
+            return 1, "", "ERROR 2002 (HY000): Can't connect to local server through socket\n"
+        heard = "".join(f"{line}\n" for line in copy.heard)
+        copy.heard.clear()
+        return 0, heard if part.intent == "scratch-heard" else "", ""
 
     def _ask_tool(self, host: Host, service: str, version: str, part: Part) -> Answer:
         """Run a tool that only looks."""

@@ -5,6 +5,7 @@ import json
 import shlex
 from collections.abc import Callable
 
+from model.components import DATABASES
 from simulator import boot_commands, hooks
 from simulator.cloud import SimCloud
 from simulator.dumps import DumpError
@@ -86,6 +87,8 @@ class Worker:
                     self._cloud.reload(host, unit)
             case "reboot" | "release" | "hook":
                 await self._boots(host, part, fault, say)
+            case "install-beside" | "manage-copy" | "scratch-start" | "scratch-restore":
+                await self._rehearse(host, part, say)
             case "dump" | "restore" | "forget" | "sql" | "rewrite":
                 await self._databases(host, part, fault, say)
             case _:
@@ -102,6 +105,36 @@ class Worker:
             case "sql":
                 self._sql(part, say)
             # To forget dumps of other upgrades is to do nothing: none is ever old enough here.
+
+    async def _rehearse(self, host: Host, part: Part, say: Say) -> None:
+        cloud, values = self._cloud, part.values
+        rehearsals, durations = cloud.rehearsals, cloud.durations
+        match part.intent:
+            case "install-beside":
+                await cloud.clock.sleep(durations.install)
+                rehearsals.beside.add((values["service"], values["version"]))
+                say("installed")
+            case "scratch-start":
+                await cloud.clock.sleep(durations.start)
+                say(rehearsals.start(host, values["place"]))
+            case "scratch-restore":
+                await cloud.clock.sleep(durations.dump)
+                service = next(name for name, schemas in DATABASES.items() if " ".join(schemas) == values["databases"])
+                self._end(rehearsals.restore(host, service, values["path"]), say)
+            case "manage-copy":
+                await cloud.clock.sleep(durations.manage)
+                service, version = values["service"], values["version"]
+                again = values["number"].split()
+                while True:
+                    done = rehearsals.run(host, service, version, values["tool"], values["arguments"])
+                    if str(done[0]) not in again:
+                        break
+                self._end(done, say)
+
+    def _end(self, done: tuple[int, str], say: Say) -> None:
+        say(done[1])
+        if done[0]:
+            raise Ended(done[0])
 
     async def _boots(self, host: Host, part: Part, fault: Fault | None, say: Say) -> None:
         match part.intent:

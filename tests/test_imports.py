@@ -19,9 +19,9 @@ MAY_IMPORT = {
     "workers": {"workflows", "activities", "model"},
     "cli": {"workers", "workflows", "activities", "model"},
 }
-# The lab's own command line, the demo that runs on the lab, and the simulator's command line.
+# The lab's own command line, the demo that runs on the lab, the simulator's command line, and rehearsals.
 MAY_IMPORT_DEPLOY = {"cli/lab.py", "cli/demo.py"}
-MAY_IMPORT_SIMULATOR = {"cli/sim.py"}
+MAY_IMPORT_SIMULATOR = {"cli/sim.py", "workers/rehearsal.py"}
 WITHOUT_TEMPORAL = ("model/", "workflows/dag/", "workflows/services/", "workflows/plan.py", "simulator/", "deploy/")
 # What the vocabulary and the judgements may stand on: they touch nothing outside.
 MODEL_STANDS_ON = {

@@ -17,6 +17,7 @@ from activities.notify import NotifyActivities
 from activities.objects import ObjectActivities
 from activities.quiesce import QuiesceActivities
 from activities.reboot import RebootActivities
+from activities.rehearsal import RehearsalActivities
 from activities.report import Reports
 from activities.rollback import RollbackActivities
 from activities.settle import SettleActivities
@@ -26,15 +27,17 @@ from activities.verify_rollback import VerifyRollbackActivities
 from activities.windows import WindowActivities
 from workers.planner import Planner
 from workers.reboot_planner import RebootPlanner
+from workers.rehearsal import RehearsalPlanner
 from workers.rollback_planner import RollbackPlanner
 from workflows.availability import AvailabilityWatch
 from workflows.group import GROUPS
 from workflows.lock import CloudLock
+from workflows.rehearsal import Rehearsal
 from workflows.rollback import Rollback
 from workflows.rolling_reboot import RollingReboot
 from workflows.rolling_upgrade import RollingUpgrade
 
-WORKFLOWS: list[type] = [RollingUpgrade, RollingReboot, Rollback, *GROUPS, AvailabilityWatch, CloudLock]
+WORKFLOWS: list[type] = [RollingUpgrade, RollingReboot, Rollback, Rehearsal, *GROUPS, AvailabilityWatch, CloudLock]
 
 
 class Activities:
@@ -53,6 +56,8 @@ class Activities:
             Planner(),
             RebootPlanner(tools),
             RollbackPlanner(),
+            RehearsalPlanner(tools),
+            RehearsalActivities(tools),
             SettleActivities(tools),
             SnapshotActivities(tools),
             HostActivities(tools),

@@ -20,6 +20,15 @@ WRITE_REPORT = "write_report"
 FIND_OPENINGS = "find_openings"
 NOTIFY = "notify"
 WATCH_ALERTS = "watch_alerts"
+PLAN_REHEARSAL = "plan_rehearsal"
+REHEARSAL_BEGIN = "rehearsal_begin"
+REHEARSAL_COPY = "rehearsal_copy"
+REHEARSAL_INSTALL = "rehearsal_install"
+REHEARSAL_STEP = "rehearsal_step"
+REHEARSAL_END = "rehearsal_end"
+REHEARSAL_UNTOUCHED = "rehearsal_untouched"
+SIMULATE_UPGRADE = "simulate_upgrade"
+WRITE_REHEARSAL = "write_rehearsal"
 
 CLOUD_KEY = SearchAttributeKey.for_keyword("StackrollCloud")
 RELEASE_KEY = SearchAttributeKey.for_keyword("StackrollRelease")
@@ -45,6 +54,9 @@ REPORT_TIMEOUT = timedelta(minutes=2)
 NOTIFY_RETRY = RetryPolicy(initial_interval=timedelta(seconds=5), backoff_coefficient=3.0, maximum_attempts=TRIES)
 NOTIFY_TIMEOUT = timedelta(minutes=20)
 NOTIFY_HEARTBEAT = timedelta(seconds=90)
+# A big database takes hours to restore and to migrate.
+REHEARSAL_TIMEOUT = timedelta(hours=8)
+REHEARSAL_HEARTBEAT = timedelta(seconds=30)
 WATCH_TIMEOUT = timedelta(days=30)
 # A worker that died is noticed after this, and until then nobody probes.
 WATCH_HEARTBEAT = timedelta(seconds=8)

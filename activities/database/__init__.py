@@ -59,11 +59,34 @@ class Restored(Record):
     reallocated: int = 0
 
 
+class Scratch(Record):
+    """A database server of its own for a rehearsal.
+
+    Attributes:
+        place: the folder with everything that it consists of.
+        unit: its name for the service manager.
+        address: where it listens, and ``port``.
+    """
+
+    place: str
+    unit: str
+    address: str
+    port: int = 33306
+
+    @property
+    def password_file(self) -> str:
+        """Where the password of its user ``rehearsal`` lies; it is worth nothing once the server has gone."""
+        return f"{self.place}/password"
+
+
 class Database(Protocol):
     """A database server, as its local administrator sees it."""
 
-    def dump(self, databases: Sequence[str], path: str) -> str:
-        """Return a script that writes one consistent dump of these schemas and proves that it is whole."""
+    def dump(self, databases: Sequence[str], path: str, *, test: bool = True) -> str:
+        """Return a script that writes one consistent dump of these schemas and proves that it is whole.
+
+        Without ``test`` nothing is restored into the server: it is only read.
+        """
 
     def parse_dump(self, output: str) -> Dump:
         """Return what the script of ``dump`` has printed."""
@@ -94,6 +117,30 @@ class Database(Protocol):
 
     def parse_forgotten(self, output: str) -> tuple[str, ...]:
         """Return the upgrades whose dumps the script of ``forget`` has deleted."""
+
+    def settings(self) -> str:
+        """Return a command that prints the settings of the server that migrations depend on. It only reads."""
+
+    def scratch_start(self, scratch: Scratch, settings: str, need: int) -> str:
+        """Return a script that starts a server of its own with these settings and room for so many bytes."""
+
+    def scratch_restore(self, scratch: Scratch, databases: Sequence[str], path: str) -> str:
+        """Return a script that restores a dump into it, with nothing in it that leads back to production."""
+
+    def scratch_listen(self, scratch: Scratch) -> str:
+        """Return a command after which it notes what is sent to it."""
+
+    def scratch_heard(self, scratch: Scratch) -> str:
+        """Return the command that ends this, and prints what ``parse_heard`` reads."""
+
+    def parse_heard(self, output: str) -> tuple[tuple[str, str, str], ...]:
+        """Return seconds, rows written and text of each statement that writes."""
+
+    def scratch_stop(self, scratch: Scratch) -> str:
+        """Return a script that ends it and removes everything of it."""
+
+    def scratch_url(self, scratch: Scratch, password: str, schema: str) -> str:
+        """Return how the services' tools reach a schema in it."""
 
     def record_versions(self, host: str, binaries: Sequence[str], version: int) -> str:
         """Return a script that sets nova's service record versions and prints what ``parse_records`` reads."""

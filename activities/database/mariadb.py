@@ -4,7 +4,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 
-from activities.database import Dump, FoundDump, Restored, Schemas, registry
+from activities.database import Dump, FoundDump, Restored, Schemas, Scratch, mariadb_scratch, registry
 from activities.database import mariadb_scripts as scripts
 from activities.errors import StepFailed
 from model.losses import Losses
@@ -29,10 +29,10 @@ _NAME = re.compile(r"^[A-Za-z0-9_]+$")
 class MariaDB:
     """A MariaDB server."""
 
-    def dump(self, databases: Sequence[str], path: str) -> str:
+    def dump(self, databases: Sequence[str], path: str, *, test: bool = True) -> str:
         """Return the script of a consistent dump, checked for its end, its tables, and by a test restore if small."""
         _check_names(databases)
-        head = {"path": path, "limit": str(RESTORE_TEST_LIMIT), "names": " ".join(databases)}
+        head = {"path": path, "limit": str(RESTORE_TEST_LIMIT if test else -1), "names": " ".join(databases)}
         return _script(head, scripts.LIBRARY, scripts.WRITE, scripts.DUMP)
 
     def parse_dump(self, output: str) -> Dump:
@@ -123,6 +123,45 @@ class MariaDB:
         lines = (line for line in output.splitlines() if line.startswith("forgotten="))
         return tuple(line.removeprefix("forgotten=") for line in lines)
 
+    def settings(self) -> str:
+        """Return the command for SQL mode and character set."""
+        client = '"$(command -v mariadb || command -v mysql)" --batch --skip-column-names --raw'
+        return f"{client} --execute {shlex.quote(mariadb_scratch.SETTINGS)}"
+
+    def scratch_start(self, scratch: Scratch, settings: str, need: int) -> str:
+        """Return the script that makes and starts the server; one that runs already is kept."""
+        more = {"port": str(scratch.port), "address": scratch.address, "need": str(need), "settings": settings.strip()}
+        return _scratch(scratch, mariadb_scratch.START, **more)
+
+    def scratch_restore(self, scratch: Scratch, databases: Sequence[str], path: str) -> str:
+        """Return the script that restores a dump, deletes it, and has nova's cells name the scratch server."""
+        _check_names(databases)
+        schemas = ", ".join(f"'{name}'" for name in databases)
+        more = {"path": path, "schemas": schemas, "port": str(scratch.port), "address": scratch.address}
+        return _scratch(scratch, mariadb_scratch.RESTORE, **more)
+
+    def scratch_listen(self, scratch: Scratch) -> str:
+        """Return the command that begins its log of statements."""
+        return _scratch(scratch, mariadb_scratch.LISTEN)
+
+    def scratch_heard(self, scratch: Scratch) -> str:
+        """Return the command for its log of statements."""
+        return _scratch(scratch, mariadb_scratch.HEARD)
+
+    def parse_heard(self, output: str) -> tuple[tuple[str, str, str], ...]:
+        """Return the log: lines of seconds, rows and text."""
+        lines = (line.split("\t", 2) for line in output.splitlines())
+        return tuple((words[0], words[1], words[2]) for words in lines if len(words) == 3)
+
+    def scratch_stop(self, scratch: Scratch) -> str:
+        """Return the script that stops it and deletes its folder."""
+        return _script({"place": scratch.place, "unit": scratch.unit}, mariadb_scratch.STOP)
+
+    def scratch_url(self, scratch: Scratch, password: str, schema: str) -> str:
+        """Return a URL of SQLAlchemy."""
+        host = f"[{scratch.address}]" if ":" in scratch.address else scratch.address
+        return f"mysql+pymysql://rehearsal:{password}@{host}:{scratch.port}/{schema}?charset=utf8"
+
     def record_versions(self, host: str, binaries: Sequence[str], version: int) -> str:
         """Return the script that sets the versions of a host's service records."""
         return _RECORD.format(host=_text(host), binaries=", ".join(map(_text, binaries)), version=version)
@@ -137,6 +176,10 @@ class MariaDB:
 def _script(head: Mapping[str, str], *parts: str) -> str:
     assigned = "".join(f"{name}={shlex.quote(value)}\n" for name, value in head.items())
     return assigned + "".join(parts)
+
+
+def _scratch(scratch: Scratch, script: str, **more: str) -> str:
+    return _script({"place": scratch.place, "unit": scratch.unit, **more}, mariadb_scratch.HEAD, script)
 
 
 def _plan(services: Schemas) -> str:

@@ -20,4 +20,13 @@ def test_every_action_of_a_plan_is_an_activity_of_the_worker() -> None:
         names.FIND_OPENINGS,
         names.WATCH_ALERTS,
         names.NOTIFY,
+        names.PLAN_REHEARSAL,
+        names.REHEARSAL_BEGIN,
+        names.REHEARSAL_COPY,
+        names.REHEARSAL_INSTALL,
+        names.REHEARSAL_STEP,
+        names.REHEARSAL_END,
+        names.REHEARSAL_UNTOUCHED,
+        names.SIMULATE_UPGRADE,
+        names.WRITE_REHEARSAL,
     }
