@@ -16,8 +16,10 @@ from activities.context import Toolbox, errors_mapped, heartbeats, progress
 from activities.databases import revisions
 from activities.errors import Refused
 from activities.facts import read_facts
+from model.alerts import Gates
 from model.components import COMPONENTS
 from model.inventory import Inventory, Role
+from model.notify import Notify
 from model.rehearsal import RehearsalPlan, RehearsalTask, Simulated, database_steps, leftover_steps
 from model.releases import find_release
 from model.spec import Approval, Approvals, FailurePolicy, OnFailure, UpgradeRequest
@@ -113,6 +115,10 @@ def simulated_request(request: UpgradeRequest, sim: Simulation) -> UpgradeReques
             "approvals": Approvals(plan=Approval.AUTO, data=Approval.AUTO, commit=Approval.AUTO),
             "on_failure": FailurePolicy(default=OnFailure.ROLLBACK),
             "soak": 0.0,
+            # No window is waited for, no alert of the real cloud counts, and nobody is told of what does not happen.
+            "windows": None,
+            "gates": Gates(),
+            "notify": Notify(),
         }
     )
     return UpgradeRequest(spec=spec, inventory=Inventory.model_validate(content), by="rehearsal")
