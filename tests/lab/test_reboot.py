@@ -1,6 +1,8 @@
 """A rolling reboot of real compute hosts, judged from outside: new boots, and guests that are what they were."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +18,8 @@ def _bring_up(compute: int, guests: int) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def _reboot(dev: Dev, folder: Path, *, shutoff: int, apart: int, **wanted: str) -> None:
+def _reboot(dev: Dev, folder: Path, *, shutoff: int, apart: int, **wanted: str) -> Any:
+    """Reboot every host; return the run's report."""
     tenants, boots = Tenants(shutoff, apart), boot_ids()
     spec = {"approvals": "{plan: auto}", "drain": "{allow: [live, cold, stop, leave]}", **wanted}
     path = folder / "reboot.yaml"
@@ -42,6 +45,7 @@ def _reboot(dev: Dev, folder: Path, *, shutoff: int, apart: int, **wanted: str) 
     assert witness.seen.looks > 20
     assert sql("select host from nova.services where disabled or forced_down") == []
     print(dev.stackroll("why", "R", tenants.group[0]).stdout)
+    return dev.query("R", "report")
 
 
 def test_all_hosts_are_rebooted_and_every_guest_is_as_it_was(dev: Dev, tmp_path: Path) -> None:
@@ -53,3 +57,21 @@ def test_all_hosts_are_rebooted_and_every_guest_is_as_it_was(dev: Dev, tmp_path:
 def test_five_hosts_with_twenty_guests_are_rebooted_and_every_guest_is_as_it_was(dev: Dev, tmp_path: Path) -> None:
     _bring_up(compute=5, guests=17)
     _reboot(dev, tmp_path, shutoff=3, apart=3, max_unavailable="2", canary="{healthy_for: 15s}")
+
+
+@pytest.mark.slow
+def test_a_reboot_stops_when_its_window_of_three_minutes_closes_and_goes_on_in_the_next(
+    dev: Dev, tmp_path: Path
+) -> None:
+    _bring_up(compute=3, guests=4)
+    length, apart, host_takes = timedelta(minutes=3), timedelta(minutes=4), timedelta(seconds=110)
+    first = datetime.now(UTC).replace(microsecond=0)
+    spans = [(first + count * apart, first + count * apart + length) for count in range(8)]
+    openings = ", ".join(f'{{from: "{opens:%H:%M:%S}", to: "{closes:%H:%M:%S}"}}' for opens, closes in spans)
+    windows = f"{{open: [{openings}], host_takes: {host_takes.seconds}s}}"
+    report = _reboot(dev, tmp_path, shutoff=1, apart=2, windows=windows, canary="{count: 0}")
+    begun = sorted(datetime.fromisoformat(step["started"]) for step in report["steps"] if step["id"].endswith("/drain"))
+    print("hosts begun:", [f"{moment:%H:%M:%S}" for moment in begun], "windows:", openings)
+    used = [next(n for n, span in enumerate(spans) if span[0] <= moment <= span[1] - host_takes) for moment in begun]
+    assert len(used) == 3
+    assert len(set(used)) > 1, "it never had to stop"

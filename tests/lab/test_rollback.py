@@ -194,6 +194,44 @@ def test_a_package_that_breaks_on_the_second_control_host_takes_everything_back(
     case.assert_back()
 
 
+@pytest.fixture
+def older() -> Iterator[Any]:
+    """Lets the new release's nova-api offer less than the old one does: microversions up to 2.90 only."""
+    file = "/opt/openstack/venvs/nova-34.0.0/lib/python3.11/site-packages/nova/api/openstack/api_version_request.py"
+    hosts = addresses("control").values()
+
+    def make_older() -> None:
+        change = "s/^_MAX_API_VERSION = .*/_MAX_API_VERSION = '2.90'/"
+        for address in hosts:
+            ssh(address, f'cp -a {file} {file}.kept && sed -i "{change}" {file}')
+            assert ssh(address, f"grep ^_MAX_API_VERSION {file}").strip() == "_MAX_API_VERSION = '2.90'"
+
+    yield make_older
+    for address in hosts:
+        ssh(address, f"test ! -e {file}.kept || mv {file}.kept {file}")
+
+
+@pytest.mark.slow
+def test_a_breach_of_the_apis_contract_takes_everything_back(
+    case: Case, older: Any, prober: Prober, user: User
+) -> None:
+    """Found at the first nova-api of the new release, while the other one still answers all users."""
+    case.start()
+    case.dev.until_running(case.run, "keystone/ctl1/switch")
+    older()
+    status = case.until_rolled_back()
+    assert "contract" in status["message"], status["message"]
+    assert "nova-api" in status["message"], status["message"]
+    report = case.dev.query(case.run, "report")
+    begun = {step["id"] for step in report["steps"] if step["started"]}
+    print(status["message"])
+    assert "nova-api/ctl1/switch" in begun
+    assert "nova-api/ctl2/switch" not in begun
+    _assert_users_were_served(user)
+    _assert_nobody_noticed(prober)
+    case.assert_back()
+
+
 @pytest.mark.slow
 @pytest.mark.pristine
 def test_an_expand_that_fails_half_way_takes_everything_back(case: Case, prober: Prober, user: User) -> None:
