@@ -9,16 +9,18 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
+import httpx
 from temporalio import activity
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities import openstack
-from activities.checks import Check, Tools, canary_check, health_check, make_client, read_check
+from activities.checks import Check, FailedError, Tools, canary_check, health_check, make_client, read_check
 from activities.context import errors_mapped
 from activities.errors import as_stackroll_error
 from activities.ledger_file import LedgerFile, conclude
 from activities.prober import Prober
 from activities.report import state_folder
+from activities.write_checks import MARK, Writes
 from model.availability import AvailabilityResult, WatchRequest
 from model.availability_news import Teller, brief
 from model.components import apis
@@ -29,6 +31,7 @@ HEARTBEAT_EVERY = 2.0
 LOOK_EVERY = 0.25
 _TELL_WITHIN = timedelta(seconds=3)
 NEWS = "availability"
+_CLEAN_AGAIN = (1.0, 4.0)
 
 
 class AvailabilityActivities:
@@ -68,10 +71,15 @@ class _Watch:
         scheme, verify = await openstack.transport(self._request.inventory)
         async with make_client(verify) as client:
             tools = Tools(client)
-            prober = Prober(self._checks(scheme), self._ledger, tools, rate=self._request.rate)
+            writes = Writes(self._request.inventory, scheme, self._request.writes)
+            checks = [*self._checks(scheme), *writes.checks()]
+            prober = Prober(checks, self._ledger, tools, rate=self._request.rate)
             try:
                 await prober.run(
-                    self._keep_token(prober, tools), self._keep_telling(prober), self._keep_baseline(prober)
+                    self._keep_token(prober, tools),
+                    self._keep_telling(prober),
+                    self._keep_baseline(prober),
+                    self._clean_first(writes, tools),
                 )
             except asyncio.CancelledError:
                 # A worker that is told to end hands the probe on to the next one; only the run's order ends it.
@@ -80,6 +88,7 @@ class _Watch:
                     prober.hand_on()
                     raise
                 await prober.finish()
+                await self._clean(writes, tools)
 
     def _checks(self, scheme: str) -> list[Check]:
         inventory, found = self._request.inventory, apis(self._request.inventory)
@@ -96,6 +105,7 @@ class _Watch:
             at, started, failure = time.time(), time.monotonic(), ""
             try:
                 tools.token = await openstack.token(self._request.inventory)
+                tools.ready.set()
             except Exception as error:  # noqa: BLE001 - whatever keeps us from a token keeps users from one
                 failure = f"no token: {as_stackroll_error(error).problem}"
             if failure or failed:
@@ -103,6 +113,24 @@ class _Watch:
                 prober.note(self._login, at, time.monotonic() - started, failure=failure)
             failed = bool(failure)
             await asyncio.sleep(1.0 / self._request.rate if failed else TOKEN_EVERY)
+
+    async def _clean_first(self, writes: Writes, tools: Tools) -> None:
+        """Delete what an earlier worker has left behind, as soon as there is a token to do it with."""
+        await tools.ready.wait()
+        await self._clean(writes, tools)
+
+    async def _clean(self, writes: Writes, tools: Tools) -> None:
+        """Delete what writes have left behind; where that fails, the log says so and the next watch tries again."""
+        for wait in (*_CLEAN_AGAIN, None):
+            try:
+                await writes.clean(tools)
+            except (FailedError, httpx.HTTPError) as error:
+                if wait is None:
+                    activity.logger.warning("%s-* may be left in nova and glance: %s", MARK, error)
+                else:
+                    await asyncio.sleep(wait)
+            else:
+                return
 
     async def _keep_baseline(self, prober: Prober) -> None:
         if prober.account.basis is None:

@@ -25,11 +25,12 @@ class Tools:
 
     Attributes:
         client: opens a connection for each request: one that is kept would not notice that new ones are refused.
-        token: the newest token; empty before there is one.
+        token: the newest token; empty before there is one, which ``ready`` tells.
     """
 
     client: httpx.AsyncClient
     token: str = ""
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class FailedError(Exception):

@@ -32,6 +32,15 @@ async def token(inventory: Inventory) -> str:
     return await call(inventory, "keystone", lambda cloud: str(cloud.session.get_token()))
 
 
+async def new_token(inventory: Inventory) -> None:
+    """Ask keystone for a token, whether there is one already or not; nothing else uses it."""
+
+    def ask(cloud: Cloud) -> None:
+        cloud.session.auth.get_auth_ref(cloud.session)
+
+    await call(inventory, "keystone", ask)
+
+
 async def transport(inventory: Inventory) -> tuple[str, bool | str]:
     """Return the scheme of the APIs (keystone's, by ``clouds.yaml``), and whether certificates are checked, or by what.
 

@@ -36,11 +36,12 @@ class Image:
 
 
 class Tenants:
-    """keystone's database and glance's, as far as users write to them."""
+    """keystone's database and glance's, as far as users write to them, and their keys in nova's."""
 
     def __init__(self) -> None:
         self.projects = {id_: Account(id_, name) for name, id_ in (("admin", ADMIN), ("demo", DEMO))}
         self.users = {id_: Account(id_, name, project=id_) for name, id_ in (("admin", ADMIN), ("demo", DEMO))}
+        self.keypairs: dict[str, str] = {}
         self.deleted_images: dict[str, Image] = {}
         self.images = {TINY: Image(TINY, "tiny", "active", _TINY_SIZE, visibility="public")}
 

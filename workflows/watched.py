@@ -32,7 +32,6 @@ class Watched(Controlled):
         self.seen: AvailabilityResult | None = None
         self._budget: ErrorBudget | None = None
         self._forgiven = Spent()
-        self._held = False
 
     async def start_watch(self, inventory: Inventory, spec: UpgradeSpec | RebootSpec) -> Handle | None:
         """Have every API probed from now on, if the spec wants it."""
@@ -108,12 +107,11 @@ class Watched(Controlled):
     def _keep_budget(self, budget: ErrorBudget, news: AvailabilityNews) -> None:
         """Hold the run or take it back when the budget is spent.
 
-        What is spent while the run is held is forgiven: who resumes it gives it the whole budget anew.
+        What is spent while the run is held for that is forgiven: who resumes it gives it the whole budget anew.
         """
-        if self._held and self.ledger.paused:
+        if _BUDGET in self.ledger.waiting:
             self._forgiven = used(budget, news)
             return
-        self._held = False
         reason = "" if self.stopping else overspent(budget, news, self._forgiven)
         if not reason:
             return
@@ -123,8 +121,21 @@ class Watched(Controlled):
         elif budget.when_spent == "rollback" and not self.point_passed:
             self.end_over_budget(reason)
         else:
-            self._held = True
-            self.pause(Who(by=_BUDGET, reason=reason))
+            self._hold(reason)
+
+    def _hold(self, reason: str) -> None:
+        self.ledger.waiting[_BUDGET] = Waiting(
+            what=f"a decision: {reason}",
+            since=iso(workflow.now()),
+            go_on=f"stackroll resume {self.ledger.run} --reason WHY | stackroll abort {self.ledger.run} --reason WHY",
+        )
+        self.pause(Who(by=_BUDGET, reason=reason))
+
+    def changed(self) -> None:
+        """Bring every view up to date; a run that goes on waits for no decision about its budget any more."""
+        if not self.ledger.paused or self.stopping:
+            self.ledger.waiting.pop(_BUDGET, None)
+        super().changed()
 
     def end_over_budget(self, reason: str) -> None:
         """Take everything back because the budget is spent."""

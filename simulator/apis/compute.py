@@ -22,6 +22,8 @@ def answer(cloud: SimCloud, request: Request) -> Response:  # noqa: PLR0911 - a 
             return Response(200, {"version": _version(cloud)})
         case (_, ["v2.1", "servers", *rest]):
             return servers.answer(cloud, request, rest)
+        case (_, ["v2.1", "os-keypairs", *rest]):
+            return _keypairs(cloud, request, rest)
         case ("PUT", ["v2.1", "os-services", id_]):
             return _set_service(cloud, request, id_)
         case (_, ["v2.1", what, *rest]) if what in _ABOUT_FLEET:
@@ -34,6 +36,27 @@ def answer(cloud: SimCloud, request: Request) -> Response:  # noqa: PLR0911 - a 
 def _version(cloud: SimCloud) -> dict[str, Any]:
     links = [{"rel": "self", "href": f"http://{cloud.spec.vip}:8774/v2.1/"}]
     return {"id": "v2.1", "status": "CURRENT", "version": _MOST, "min_version": "2.1", "links": links}
+
+
+def _keypairs(cloud: SimCloud, request: Request, rest: list[str]) -> Response:
+    """List, import and delete keys; they are the administrator's, whoever asks."""
+    known = cloud.tenants.keypairs
+    match (request.method, rest):
+        case ("GET", []):
+            rows = [{"keypair": {"name": name, "public_key": key}} for name, key in known.items()]
+            return Response(200, {"keypairs": rows})
+        case ("POST", []):
+            asked = request.json().get("keypair", {})
+            if asked["name"] in known:
+                return fault(409, "conflictingRequest", f"Key pair '{asked['name']}' already exists.")
+            known[asked["name"]] = asked.get("public_key", "")
+            return Response(200, {"keypair": {"name": asked["name"], "public_key": known[asked["name"]]}})
+        case ("DELETE", [name]) if name in known:
+            del known[name]
+            return Response(202)
+        case ("DELETE", [name]):
+            return fault(404, "itemNotFound", f"Keypair {name} not found for user")
+    return not_simulated(request)
 
 
 def _services(cloud: SimCloud, request: Request, _: list[str]) -> Response:

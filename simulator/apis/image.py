@@ -20,7 +20,8 @@ def answer(cloud: SimCloud, request: Request) -> Response:
         case ("GET", ["healthcheck"]):
             return Response(200, b"OK")
         case ("GET", ["v2", "images"]):
-            rows = [_shown(image) for image in images.values()]
+            tag = request.query.get("tag")
+            rows = [_shown(image) for image in images.values() if tag in {None, *image.properties.get("tags", ())}]
             return Response(200, {"images": rows, "first": "/v2/images", "schema": "/v2/schemas/images"})
         case ("POST", ["v2", "images"]):
             body = request.json()

@@ -75,6 +75,8 @@ class FakeCloud:
     failure_type: str = "StepFailed"
     told: list[Announcement] = field(default_factory=list)
     watching: WatchRequest | None = None
+    tells_baseline: bool = True
+    loses_probe: bool = False
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def activities(self) -> list[Callable[..., Any]]:
@@ -141,7 +143,8 @@ class FakeCloud:
     @activity.defn(name="watch_availability")
     async def watch(self, asked: WatchRequest) -> AvailabilityResult:
         run = activity.client().get_workflow_handle(asked.upgrade)
-        await run.signal("availability", AvailabilityNews(at=1.0, baseline=True, watched=1))
+        if self.tells_baseline:
+            await run.signal("availability", AvailabilityNews(at=1.0, baseline=True, watched=1))
         self.watching = asked
         self._tick()
         seen = ApiAvailability(service="keystone", requests=7, failed=0, median=0.01, p99=0.02, longest=0.03)
@@ -150,6 +153,8 @@ class FakeCloud:
                 activity.heartbeat()
                 await asyncio.sleep(0.05)
         except asyncio.CancelledError:
+            if self.loses_probe:
+                raise
             return AvailabilityResult(apis=(seen,), path="")
 
     @activity.defn(name="conclude_availability")
