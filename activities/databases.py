@@ -14,6 +14,7 @@ from model.baseline import Baseline, find_broken, find_missing
 from model.components import DATABASES
 from model.inventory import Inventory, Role
 from model.nova import Guest
+from model.readiness import Shipped
 
 # Where each service's package keeps the migrations of a schema; keystone's have two branches and a check of their own.
 _MIGRATIONS = {
@@ -23,7 +24,7 @@ _MIGRATIONS = {
     "nova_cell0": ("nova", "db/main/migrations"),
     "nova": ("nova", "db/main/migrations"),
 }
-# What a fully migrated schema records: revisions that no other one comes after or depends on.
+# What a fully migrated schema records: revisions that no other one comes after or depends on. Then all there are.
 _HEADS = """
 import importlib.util, pathlib, sys
 from alembic.script import ScriptDirectory
@@ -32,6 +33,7 @@ several = lambda ids: (ids,) if isinstance(ids, str) else tuple(ids or ())
 revisions = list(ScriptDirectory(str(package / sys.argv[2])).walk_revisions())
 passed = {before for r in revisions for before in (*several(r.down_revision), *several(r.dependencies))}
 print(*sorted({r.revision for r in revisions} - passed))
+print(*sorted(r.revision for r in revisions))
 """
 
 
@@ -81,11 +83,11 @@ async def check_schemas(
     Raises:
         StepFailed: they differ.
     """
-    heads = await shipped_heads(hosts, inventory, schemas, versions)
+    code = await shipped(hosts, inventory, schemas, versions)
     problems = [
-        f"schema {schema} is at {', '.join(schemas[schema])}, the code expects {', '.join(head)}"
-        for schema, head in heads.items()
-        if head != schemas[schema]
+        f"schema {schema} is at {', '.join(schemas[schema])}, the code expects {', '.join(mine.heads)}"
+        for schema, mine in code.items()
+        if mine.heads != schemas[schema]
     ]
     if problems:
         raise StepFailed(
@@ -96,18 +98,18 @@ async def check_schemas(
         )
 
 
-async def shipped_heads(
+async def shipped(
     hosts: Hosts, inventory: Inventory, schemas: Iterable[str], versions: Mapping[str, str]
-) -> dict[str, tuple[str, ...]]:
-    """Return for each of these schemas the revisions with which the migrations of these versions end.
+) -> dict[str, Shipped]:
+    """Return for each of these schemas what the migrations of these versions are.
 
     Without those of keystone, and of services whose version is not named.
     """
     known = {name: _MIGRATIONS[name] for name in schemas if name in _MIGRATIONS and _MIGRATIONS[name][0] in versions}
     places = list(dict.fromkeys(known.values()))
-    shipped = await asyncio.gather(*(_heads(hosts, inventory, versions[place[0]], *place) for place in places))
-    heads = dict(zip(places, shipped, strict=True))
-    return {name: heads[place] for name, place in known.items()}
+    found = await asyncio.gather(*(_shipped(hosts, inventory, versions[place[0]], *place) for place in places))
+    code = dict(zip(places, found, strict=True))
+    return {name: code[place] for name, place in known.items()}
 
 
 async def _sql(hosts: Hosts, inventory: Inventory, query: str) -> list[list[str]]:
@@ -117,8 +119,9 @@ async def _sql(hosts: Hosts, inventory: Inventory, query: str) -> list[list[str]
     return [line.split("\t") for line in done.stdout.splitlines()]
 
 
-async def _heads(hosts: Hosts, inventory: Inventory, version: str, package: str, folder: str) -> tuple[str, ...]:
+async def _shipped(hosts: Hosts, inventory: Inventory, version: str, package: str, folder: str) -> Shipped:
     python = packaging_of(inventory).tool(package, version, "python")
     command = shlex.join([python, "-c", _HEADS, package, folder])
     done = await hosts.run(inventory, inventory.with_role(Role.CONTROL)[0], command)
-    return tuple(done.stdout.split())
+    heads, _, known = done.stdout.strip().partition("\n")
+    return Shipped(heads=tuple(heads.split()), known=frozenset(known.split()))

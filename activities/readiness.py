@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from activities import openstack
 from activities.balancer import balancer_of
-from activities.databases import revisions, shipped_heads
+from activities.databases import revisions, shipped
 from activities.errors import StepFailed, Unreachable
 from activities.manage import CONFIG_FILES, did_check, manage_script
 from activities.packaging import packaging_of
@@ -218,8 +218,8 @@ async def check_schemas_now(hosts: Hosts, inventory: Inventory, facts: dict[str,
     first = inventory.with_role(Role.CONTROL)[0]
     versions = _running(inventory, facts, first)
     found = await revisions(hosts, inventory)
-    heads = await shipped_heads(hosts, inventory, found, versions)
-    return judge_schemas(found, heads, inventory.release)
+    code = await shipped(hosts, inventory, found, versions)
+    return judge_schemas(found, code, inventory.release)
 
 
 async def ask_services(

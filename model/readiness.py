@@ -60,6 +60,13 @@ class ServiceVersion(NamedTuple):
     version: int
 
 
+class Shipped(NamedTuple):
+    """The migrations of a schema that a version of a service ships: with which they end, and all there are."""
+
+    heads: tuple[str, ...]
+    known: frozenset[str]
+
+
 class DatabaseState(Record):
     """What the database server says of itself and of what is in it.
 
@@ -474,19 +481,33 @@ def judge_upgrade_check(service: str, version: str, status: int, output: str) ->
 
 
 def judge_schemas(
-    schemas: Mapping[str, tuple[str, ...]], heads: Mapping[str, tuple[str, ...]], release: str
+    schemas: Mapping[str, tuple[str, ...]], shipped: Mapping[str, Shipped], release: str
 ) -> tuple[Finding, ...]:
-    """Return a finding for each schema whose revision is not the one that the running code ships."""
+    """Return a finding for each schema whose revision is not the one that the running code ships.
+
+    One that the code does not know is of a newer release: a rollback leaves it so, and the code runs on it.
+    """
     return tuple(
-        error(
+        _behind(schema, at, shipped[schema], release)
+        if shipped[schema].known.issuperset(at)
+        else note(
             "schemas",
             f"schema {schema}",
-            f"is at {', '.join(at) or 'no revision'}, and the running code of {release} ends with "
-            f"{', '.join(heads[schema])}",
-            "finish the last upgrade first: run the service's `db sync` with the running code",
+            f"is at {', '.join(at)}, which is newer than the running code of {release}",
+            "a rollback leaves it so, and the next upgrade goes on from there; if there was none, find out who did it",
         )
         for schema, at in schemas.items()
-        if schema in heads and heads[schema] != at
+        if schema in shipped and shipped[schema].heads != at
+    )
+
+
+def _behind(schema: str, at: tuple[str, ...], shipped: Shipped, release: str) -> Finding:
+    return error(
+        "schemas",
+        f"schema {schema}",
+        f"is at {', '.join(at) or 'no revision'}, and the running code of {release} ends with "
+        f"{', '.join(shipped.heads)}",
+        "finish the last upgrade first: run the service's `db sync` with the running code",
     )
 
 

@@ -136,10 +136,9 @@ def place_of(service: str, version: str) -> int:
 
 
 def shipped(package: str, folder: str, version: str) -> tuple[str, ...]:
-    """Return the revisions with which a version's migrations in a folder end."""
-    release = _ORDER[place_of(package, version)]
+    """Return the revisions of a version's migrations in a folder, the last one first."""
     schema = "nova_api" if package == "nova" and "/api/" in folder else package
-    return (revision(schema, release),)
+    return tuple(revision(schema, release) for release in reversed(_ORDER[: place_of(package, version) + 1]))
 
 
 class Sql:

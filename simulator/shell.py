@@ -306,7 +306,8 @@ def _heads(host: Host, command: str) -> Answer:
     if place is None or place.groups() not in host.complete:
         return 127, "", f"sh: {words[0]}: not found\n"
     try:
-        return 0, " ".join(shipped(package, folder, place[2])) + "\n", ""
+        found = shipped(package, folder, place[2])
+        return 0, f"{found[0]}\n{' '.join(found)}\n", ""
     except UnknownCommandError as error:
         return 1, "", f"{error}\n"
 

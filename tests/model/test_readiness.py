@@ -8,6 +8,7 @@ from model.readiness import (
     DatabaseState,
     HostState,
     ServiceVersion,
+    Shipped,
     judge_backends,
     judge_certificate,
     judge_database,
@@ -207,9 +208,17 @@ def test_a_check_that_breaks_off_is_told_with_its_last_words() -> None:
 
 def test_a_schema_at_another_revision_is_told() -> None:
     schemas = {"nova": ("a",), "glance": ("b",), "keystone": ("c", "d")}
-    assert judge_schemas(schemas, {"nova": ("a",), "glance": ("b",)}, "2026.1") == ()
-    (finding,) = judge_schemas(schemas, {"nova": ("z",), "glance": ("b",)}, "2026.1")
-    assert finding.subject == "schema nova"
+    glance = Shipped(("b",), frozenset("ab"))
+    assert judge_schemas(schemas, {"nova": Shipped(("a",), frozenset("a")), "glance": glance}, "2026.1") == ()
+    (behind,) = judge_schemas(schemas, {"nova": Shipped(("z",), frozenset("az")), "glance": glance}, "2026.1")
+    assert (behind.subject, behind.severity) == ("schema nova", "error")
+    (nothing,) = judge_schemas({"nova": ()}, {"nova": Shipped(("z",), frozenset("az"))}, "2026.1")
+    assert nothing.severity == "error"
+
+
+def test_a_schema_that_a_rollback_has_left_behind_forbids_nothing() -> None:
+    (ahead,) = judge_schemas({"nova": ("b",)}, {"nova": Shipped(("a",), frozenset("a"))}, "2026.1")
+    assert (ahead.subject, ahead.severity) == ("schema nova", "note")
 
 
 @pytest.mark.parametrize(("days", "severity"), [(60, None), (20, "warning"), (1, "error"), (-3, "error")])

@@ -6,6 +6,7 @@ from activities.facts import read_facts
 from activities.ssh import Hosts
 from model.preflight import judge
 from simulator.host import REBOOT_REQUIRED
+from simulator.schemas import revision
 from tests.simulator.conftest import request_of, sim_cloud
 
 
@@ -30,7 +31,7 @@ async def test_everything_that_is_wrong_is_found_in_one_run(tmp_path: Path, host
         sim.cloud.hosts["ctl1"].unresolved = "X glance no version of glance==33.0.0"
         sim.cloud.balancer.say("set server keystone/ctl2 state maint")
         sim.cloud.nova.record("nova-compute", "cmp2").version = 66
-        sim.cloud.schemas.rows["glance"] = ("elsewhere",)
+        sim.cloud.schemas.rows["glance"] = (revision("glance", "2025.2"),)
         request = request_of(sim)
         facts = await read_facts(hosts, request)
         told = {(finding.check, finding.word): finding.subject for finding in facts.findings}

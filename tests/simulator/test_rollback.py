@@ -16,7 +16,7 @@ from tests.workflows.fake_cloud import Run
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.temporal]
 UNWATCHED = Availability(enabled=False)
-OLD = "2026.1"
+OLD, NEW = "2026.1", "2026.2"
 
 
 async def test_everything_is_taken_back_and_what_users_made_stays(temporal: Client, tmp_path: Path) -> None:
@@ -37,6 +37,10 @@ async def test_everything_is_taken_back_and_what_users_made_stays(temporal: Clie
         assert sim.cloud.nova.guests[mine].image_meta == image_meta("33.0.1"), "nova 33 could not read it"
         assert await judge.not_usable(sim, user) == []
         assert sim.shell.unknown == []
+        # What came back stands on the newer schema, and that holds no later upgrade up.
+        async with upgrade(temporal, sim, availability=UNWATCHED) as again:
+            assert (await again.handle.result())["state"] == "completed"
+        assert judge.wholly_at(sim, NEW) == []
 
 
 async def test_behind_the_commit_point_the_dumps_are_restored(temporal: Client, tmp_path: Path) -> None:
