@@ -17,9 +17,9 @@ from activities import openstack
 from activities.checks import Check, FailedError, Tools, canary_check, health_check, make_client, read_check
 from activities.context import errors_mapped
 from activities.errors import as_stackroll_error
+from activities.files import state_folder
 from activities.ledger_file import LedgerFile, conclude
 from activities.prober import Prober
-from activities.report import state_folder
 from activities.write_checks import MARK, Writes
 from model.availability import AvailabilityResult, WatchRequest
 from model.availability_news import Teller, brief

@@ -7,7 +7,7 @@ and all dead hosts from one run.
 import asyncio
 import shlex
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -36,7 +36,7 @@ from model.nova import Guest, ServiceRow, is_settled
 from model.preflight import is_plain, judge_allocations, judge_clocks, judge_migrations
 from model.readiness import HostState, judge_database, judge_hosts
 from model.spec import UpgradeRequest
-from model.work import Capacity, Facts, Finding, HostFacts, ServiceRecord
+from model.work import Capacity, Facts, Finding, HostFacts, HostLoad, ServiceRecord
 
 T = TypeVar("T")
 
@@ -94,6 +94,7 @@ async def read_facts(hosts: Hosts, request: UpgradeRequest) -> Facts:
         guests=tuple(guest.facts for guest in cloud.guests if not is_plain(guest)),
         services=tuple(ServiceRecord.model_validate(_record(row)) for row in cloud.services),
         capacity=cloud.capacity,
+        load=_load(cloud.guests),
         findings=_merged(findings, list(inventory.hosts)),
     )
 
@@ -232,6 +233,14 @@ async def _read_cloud(inventory: Inventory, computes: tuple[str, ...], findings:
     if guests is not None and migrations is not None:
         findings += await _read_orphans(inventory, {host: providers.get(host, ()) for host in computes}, findings)
     return _CloudReading(guests or (), services, room)
+
+
+def _load(guests: Iterable[Guest]) -> dict[str, HostLoad]:
+    memory: dict[str, list[int]] = {}
+    for guest in guests:
+        if guest.host is not None:
+            memory.setdefault(guest.host, []).append(guest.ram_mb)
+    return {host: HostLoad(guests=len(mb), gib=round(sum(mb) / 1024, 1)) for host, mb in sorted(memory.items())}
 
 
 async def _read_orphans(

@@ -21,9 +21,9 @@ from temporalio import activity
 from activities.addresses import AddressError, address_of, addresses, each_project, without_secrets
 from activities.context import errors_mapped, heartbeats, progress
 from activities.errors import StackrollError, Unreachable
+from activities.files import state_folder
 from activities.letters import Letters, TemplateError
 from activities.openstack import guests as read_guests
-from activities.report import state_folder
 from model.inventory import Inventory
 from model.notify import TRIES, Announcement, Mail, Told, news_by_project
 from model.work import GuestFacts

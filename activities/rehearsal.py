@@ -18,13 +18,15 @@ from activities.context import Toolbox, errors_mapped, heartbeats, progress
 from activities.database import Database, Scratch, database_of
 from activities.databases import revisions
 from activities.errors import StepFailed, last_lines
+from activities.experience import keep_times
+from activities.files import state_folder, write_file
 from activities.jobs import JobResult, run_job
 from activities.manage import USER, did_check, manage_script
 from activities.packaging import Packaging, packaging_of
 from activities.readiness import read_database
-from activities.report import state_folder, write_file
 from model.actions import ManageParams
 from model.components import DATABASES
+from model.experience import times_of_rehearsal
 from model.inventory import Inventory, Role
 from model.plan import Phase
 from model.rehearsal import (
@@ -212,6 +214,8 @@ class RehearsalActivities:
         path = state_folder() / "rehearsals" / f"{re.sub(r'[^A-Za-z0-9._-]+', '-', report.run)}.json"
         async with errors_mapped():
             await asyncio.to_thread(write_file, path, report.model_dump_json(indent=2))
+            if times := times_of_rehearsal(report):
+                await asyncio.to_thread(keep_times, state_folder(), report.cloud, times)
         return str(path)
 
     @asynccontextmanager

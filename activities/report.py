@@ -1,25 +1,21 @@
 """Writing the report of a run: one self-contained page and the data behind it."""
 
 import asyncio
-import os
 import re
-import tempfile
 from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from temporalio import activity
 
+from activities.experience import keep_times
+from activities.files import state_folder, write_file
+from model.experience import times_of
 from model.report import ReportFiles, make_page
 from model.status import Report
 from model.words import clock, count, duration, elapsed, milliseconds
 
 _TEMPLATES = Path(__file__).parent / "templates"
-
-
-def state_folder() -> Path:
-    """Return the folder where this project keeps what it writes (``STACKROLL_STATE_DIR``)."""
-    return Path(os.environ.get("STACKROLL_STATE_DIR") or Path.home() / ".local" / "share" / "stackroll")
 
 
 def render_html(report: Report) -> str:
@@ -43,24 +39,11 @@ class Reports:
         """Write page and data, each whole or not at all."""
         name = re.sub(r"[^A-Za-z0-9._-]+", "-", report.status.upgrade)
         html, data = self._folder / f"{name}.html", self._folder / f"{name}.json"
-        self._folder.mkdir(parents=True, exist_ok=True)
-        _replace(data, report.model_dump_json(indent=2))
-        _replace(html, render_html(report))
+        write_file(data, report.model_dump_json(indent=2))
+        write_file(html, render_html(report))
+        if times := times_of(report):
+            keep_times(self._folder.parent, report.status.cloud, times)
         return ReportFiles(html=str(html), json_path=str(data))
-
-
-def write_file(path: Path, text: str) -> None:
-    """Write a file whole or not at all, in a folder that is made if it must."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _replace(path, text)
-
-
-def _replace(path: Path, text: str) -> None:
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as file:
-        file.write(text)
-    temporary = Path(file.name)
-    temporary.chmod(0o644)
-    temporary.replace(path)
 
 
 @cache

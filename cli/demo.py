@@ -10,12 +10,12 @@ import typer
 from rich.rule import Rule
 from rich.text import Text
 
-from activities.report import state_folder
+from activities.files import state_folder
 from cli.client import Runs, open_runs
 from cli.console import operator, out, say
 from cli.errors import CliError, Exit, NoAnswerError
 from cli.load import load_request
-from cli.plans import read
+from cli.plans import look_ahead, read
 from cli.reports import write_html
 from cli.runs import default_id, how_to_follow
 from cli.summary import summary
@@ -28,7 +28,6 @@ from deploy.lab.progress import Progress
 from deploy.lab.settings import LabSpec, Paths, pristine_name
 from model.render import as_tree
 from model.spec import UpgradeRequest
-from workflows.forecast import remaining
 from workflows.plan import make_plan
 
 _STAGES = 5
@@ -77,8 +76,9 @@ def _is_untouched(paths: Paths, spec: LabSpec) -> bool:
 
 
 async def _show_plan(request: UpgradeRequest) -> None:
-    plan = make_plan(request, await read(request))
-    say(as_tree(plan, remaining(plan, set(), {}, {})))
+    facts = await read(request)
+    plan = make_plan(request, facts)
+    say(as_tree(plan, forecast=look_ahead(request, facts, plan).lines))
 
 
 @asynccontextmanager

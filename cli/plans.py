@@ -3,6 +3,8 @@
 import json
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,18 +17,24 @@ from rich.text import Text
 from cli.console import AsJson, By, File, awaited, err, out, say
 from cli.errors import CliError, Exit
 from cli.load import load_any, load_request
-from model.base import Record
+from model.base import JsonObject, Record
+from model.experience import sources
+from model.forecast import forecast
+from model.forecast_text import describe_forecast, ends
 from model.inventory import Inventory
+from model.plan import Plan
 from model.preflight import judge
 from model.reboot_spec import RebootRequest, RebootSpec
 from model.render import COMMIT_LINE, as_dot, as_json, as_mermaid, as_tree
 from model.spec import UpgradeRequest, UpgradeSpec
+from model.windows import find_openings
 from model.words import count
 from model.work import Facts, Finding
-from workflows.forecast import remaining
 from workflows.plan import make_plan
 
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.", show_default=False)]
+# What is known of windows to come is enough for any upgrade.
+_MOST_WINDOWS = 60
 _MODELS: dict[str, type[Record]] = {"spec": UpgradeSpec, "reboot": RebootSpec, "cloud": Inventory}
 _SEVERITY_STYLES = {"blocker": "bold red", "warning": "yellow", "note": "cyan"}
 
@@ -81,16 +89,52 @@ async def plan(
     request = load_request(file)
     facts = await read(request)
     made = make_plan(request, facts)
-    forms = {"json": as_json, "mermaid": as_mermaid, "dot": as_dot}
+    forms = {"mermaid": as_mermaid, "dot": as_dot}
+    outlook = look_ahead(request, facts, made)
     if form == "tree":
-        text = as_tree(made, remaining(made, set(), {}, {}), full=full, undo=undo)
+        text = as_tree(made, forecast=outlook.lines, seconds=outlook.seconds, full=full, undo=undo)
         if output is None:
             print_tree(text)
             _print_errors((*facts.findings, *judge(facts, request)))
             return
+    elif form == "json":
+        text = as_json(made, outlook.content)
     else:
         text = forms[form](made)
     write(text, output)
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What a plan is expected to take: in lines, as JSON, and by step."""
+
+    lines: tuple[str, ...]
+    content: JsonObject
+    seconds: dict[str, float]
+
+
+def look_ahead(request: UpgradeRequest, facts: Facts, made: Plan) -> Outlook:
+    """Say what a plan is expected to take that would begin now."""
+    # Imported here: the worker's part takes a second to load.
+    from workers.planner import estimates_of  # noqa: PLC0415
+
+    estimates = estimates_of(made, request, facts)
+    timed = estimates.apply(made)
+    found, start, windows = forecast(timed, estimates), datetime.now(UTC), request.spec.windows
+    openings = find_openings(windows, start, most=_MOST_WINDOWS) if windows else None
+    zone = windows.timezone if windows else "UTC"
+    first, last = ends(timed, found, start, openings)
+    content = {
+        "seconds": {"low": round(found.low, 1), "likely": round(found.seconds, 1), "high": round(found.high, 1)},
+        "ends": {"earliest": first.isoformat() if first else None, "latest": last.isoformat() if last else None},
+        "path": [turn.id for turn in found.path],
+        "sources": dict(sources(estimates.of(step) for step in made.steps)),
+    }
+    return Outlook(
+        lines=describe_forecast(timed, found, estimates, start, openings, zone),
+        content=content,
+        seconds={step.id: step.estimate for step in timed.steps},
+    )
 
 
 def render(file: File, by: By, output: Output = None) -> None:

@@ -15,11 +15,11 @@ from cli.orders import Reason
 from cli.plans import Output, print_tree, write
 from cli.runs import approve_plan, default_id, follow, how_to_follow
 from model.control import LimitsOrder
+from model.forecast import forecast
 from model.outlook import RebootPlanResult, describe
 from model.reboot_spec import RebootRequest
 from model.render import as_dot, as_mermaid, as_tree
 from model.words import count
-from workflows.forecast import remaining
 
 RebootFile = Annotated[Path, typer.Argument(metavar="FILE", help="The reboot.yaml.", show_default=False)]
 _STYLES = {"error": "bold red", "warning": "yellow"}
@@ -147,7 +147,7 @@ async def _read(request: RebootRequest) -> RebootPlanResult:
 def _show(made: RebootPlanResult, output: Path | None, *, full: bool, undo: bool) -> None:
     text = "\n".join(describe(made.outlook)) + "\n"
     if made.plan is not None:
-        text += "\n" + as_tree(made.plan, remaining(made.plan, set(), {}, {}), full=full, undo=undo)
+        text += "\n" + as_tree(made.plan, forecast(made.plan).remaining, full=full, undo=undo)
     if output is None:
         print_tree(text)
     else:

@@ -1,6 +1,7 @@
 """What the workflows of one run say to each other."""
 
 from model.base import JsonObject, Record
+from model.experience import Estimates
 from model.inventory import Inventory
 from model.plan import Plan, Step
 from model.spec import UpgradeRequest
@@ -16,10 +17,14 @@ class PlanRequest(Record):
 
 
 class PlanResult(Record):
-    """What came of planning: all that speaks against the upgrade, and the plan unless something forbids it."""
+    """What came of planning: all that speaks against the upgrade, and the plan unless something forbids it.
+
+    ``estimates``: what its steps are expected to take, from what was measured before.
+    """
 
     findings: tuple[Finding, ...]
     plan: Plan | None = None
+    estimates: Estimates = Estimates()
 
 
 class GroupRequest(Record):

@@ -192,9 +192,9 @@ class RehearsalReport(Record):
 
     @property
     def durations(self) -> dict[str, float]:
-        """The seconds that each step took, by the step's id in the plan."""
+        """The seconds that each step took, by the step's id in the plan; a run's dumps are restored as a test, too."""
         return {step.id: step.seconds for step in self.steps if step.ok} | {
-            f"snapshot/{copied.service}": copied.dump_seconds for copied in self.copies
+            f"snapshot/{copied.service}": copied.dump_seconds + copied.restore_seconds for copied in self.copies
         }
 
 

@@ -1,8 +1,10 @@
 """A plan as people and tools read it: a tree of text, Mermaid, Graphviz and JSON."""
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from model.base import JsonObject
 from model.plan import Action, Phase, Plan, Reversibility, Step
 from model.status import Remaining
 from model.words import count, duration
@@ -30,23 +32,36 @@ def commit_point(plan: Plan) -> str | None:
     return next((step.id for step in plan.steps if step.reversibility in _FINAL), None)
 
 
-def as_json(plan: Plan) -> str:
-    """Return the plan as JSON, with its hash."""
+def as_json(plan: Plan, forecast: JsonObject | None = None) -> str:
+    """Return the plan as JSON, with its hash, and a forecast where there is one."""
     content = plan.model_dump_json(indent=2, exclude_none=True)
-    return content.replace("{\n", f'{{\n  "hash": "{plan.hash}",\n', 1)
+    more = f'  "forecast": {json.dumps(forecast)},\n' if forecast is not None else ""
+    return content.replace("{\n", f'{{\n  "hash": "{plan.hash}",\n{more}', 1)
 
 
-def as_tree(plan: Plan, total: Remaining | None = None, *, full: bool = False, undo: bool = False) -> str:
+def as_tree(
+    plan: Plan,
+    total: Remaining | None = None,
+    *,
+    forecast: Sequence[str] = (),
+    seconds: Mapping[str, float] | None = None,
+    full: bool = False,
+    undo: bool = False,
+) -> str:
     """Return the plan as a tree of text: phases, groups, steps, and the commit point as a line of its own.
 
     Args:
         plan: the plan.
         total: the whole upgrade's estimated seconds.
+        forecast: lines that say more of it.
+        seconds: what steps are expected to take, where something is known beyond the plan.
         full: write the steps of every host; otherwise a group that is like an earlier one takes one line.
         undo: write below each step how it is taken back.
     """
-    tree = _Tree(width=max((len(step.title) for step in plan.steps), default=0) + 7, full=full, undo=undo)
-    lines = [*_header(plan, total), ""]
+    tree = _Tree(
+        width=max((len(step.title) for step in plan.steps), default=0) + 7, full=full, undo=undo, seconds=seconds or {}
+    )
+    lines = [*_header(plan, total), *forecast, ""]
     commit = commit_point(plan)
     for phase in plan.phases:
         members = [step for step in plan.steps if step.phase is phase]
@@ -103,6 +118,7 @@ class _Tree:
     width: int
     full: bool
     undo: bool
+    seconds: Mapping[str, float]
 
     def branches(self, entries: Sequence[_Entry]) -> Iterator[str]:
         shapes: dict[tuple[str, ...], str] = {}
@@ -123,7 +139,8 @@ class _Tree:
             yield from self._step(step, indent + fork, indent + bar)
 
     def _step(self, step: Step, fork: str, bar: str) -> Iterator[str]:
-        estimate = duration(step.estimate) if step.estimate else ""
+        seconds = self.seconds.get(step.id, step.estimate)
+        estimate = duration(seconds) if seconds else ""
         yield f"{fork + step.title:<{self.width}} {step.reversibility.value}  {estimate}".rstrip()
         if self.undo and step.undo is not None:
             yield f"{bar}  taken back by: {step.undo.title}"

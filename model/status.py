@@ -117,10 +117,11 @@ class Waiting(Record):
 
 
 class Remaining(Record):
-    """An estimate of the seconds that remain, as a range."""
+    """An estimate of the seconds that remain, as a range; ``likely`` lies within it."""
 
     low: float
     high: float
+    likely: float | None = None
 
 
 class ServiceNews(Record):

@@ -94,6 +94,13 @@ class Capacity(Record):
     used: dict[str, float]
 
 
+class HostLoad(Record):
+    """The guests on a compute host: how many, and the GiB of their memory."""
+
+    guests: int
+    gib: float = 0.0
+
+
 class Finding(Record):
     """Something that preflight found.
 
@@ -130,11 +137,13 @@ class Finding(Record):
 class Facts(Record):
     """What was read of the cloud before planning.
 
-    ``guests`` are those that something may have to be said of; a fleet has ten thousand plain ones.
+    ``guests`` are those that something may have to be said of; a fleet has ten thousand plain ones. ``load``: all of
+    them, by compute host.
     """
 
     hosts: dict[str, HostFacts]
     guests: tuple[GuestFacts, ...] = ()
     services: tuple[ServiceRecord, ...] = ()
     capacity: dict[str, Capacity] = {}
+    load: dict[str, HostLoad] = {}
     findings: tuple[Finding, ...] = ()

@@ -56,7 +56,7 @@ class Controlled:
 
     def _show(self) -> None:
         self._showing = False
-        workflow.set_current_details(current_details(self.ledger.status(workflow.now(), forecast=False)))
+        workflow.set_current_details(current_details(self.ledger.status(workflow.now(), outlook=False)))
 
     @abstractmethod
     def tell_children(self, signal: str, order: Who | Abort) -> None:

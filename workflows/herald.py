@@ -131,7 +131,7 @@ class Herald:
 
     def _hosts(self, now: datetime) -> dict[str, Expected]:
         """Return when each host has its turn, and of those that are done, when they had it."""
-        plan = self._ledger.back or self._ledger.plan
+        plan = self._ledger.timed
         if plan is None:
             return {}
         passed = {id_ for id_, status in self._ledger.steps.items() if status.state in _PASSED}

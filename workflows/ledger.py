@@ -5,6 +5,8 @@ from datetime import datetime
 from typing import Literal
 
 from model.base import JsonObject
+from model.experience import Estimates
+from model.forecast import forecast
 from model.plan import Action, Plan, Step
 from model.status import (
     AvailabilityNews,
@@ -18,7 +20,6 @@ from model.status import (
     Waiting,
 )
 from model.windows import WindowStatus
-from workflows.forecast import remaining
 from workflows.tally import ACTIVE, PASSED, Tally
 
 _MOST_EVENTS_SHOWN = 12
@@ -45,6 +46,8 @@ class Ledger:
         self.window: WindowStatus | None = None
         self.plan: Plan | None = None
         self.back: Plan | None = None
+        self.estimates = Estimates()
+        self.timed: Plan | None = None
         self._tally = Tally()
         self.events: list[Event] = []
         self.waiting: dict[str, Waiting] = {}
@@ -54,14 +57,16 @@ class Ledger:
         self.availability: AvailabilityNews | None = None
         self.fleet: Callable[[], FleetStatus | None] = lambda: None
 
-    def begin(self, plan: Plan) -> None:
-        """Take the plan: every step is pending."""
+    def begin(self, plan: Plan, estimates: Estimates | None = None) -> None:
+        """Take the plan: every step is pending. ``timed`` is the plan with what was measured before in it."""
         self.plan = plan
+        self.estimates = estimates or self.estimates
+        self.timed = self.estimates.apply(plan)
         self._expect(plan)
 
     def begin_back(self, plan: Plan) -> None:
         """Take the way back: its steps are added to those of the upgrade."""
-        self.back = plan
+        self.back = self.timed = plan
         self._expect(plan)
         self.durations = {}
 
@@ -109,7 +114,7 @@ class Ledger:
         """Return the steps in any of these states, in plan order."""
         return self._tally.in_state(*states)
 
-    def status(self, now: datetime, *, forecast: bool = True) -> UpgradeStatus:
+    def status(self, now: datetime, *, outlook: bool = True) -> UpgradeStatus:
         """Return what an operator sees; without the forecast it costs little, whatever the fleet's size."""
         running = self.in_state(*ACTIVE)
         failed = tuple(step for step in self.in_state(StepState.FAILED) if self._is_current(step))
@@ -131,7 +136,7 @@ class Ledger:
             running=running,
             failed=failed,
             waiting=(*self.waiting.values(), *self._decisions(failed)),
-            remaining=self._remaining(running, now) if forecast else None,
+            remaining=self._remaining(running, now) if outlook else None,
             events=tuple(self.events[-_MOST_EVENTS_SHOWN:]),
             message=self.message,
             window=None if self.ended else self.window,
@@ -153,13 +158,13 @@ class Ledger:
         )
 
     def _remaining(self, running: tuple[StepStatus, ...], now: datetime) -> Remaining | None:
-        plan = self.back or self.plan
+        plan = self.timed
         if plan is None or self.ended:
             return None
         passed = {step.id for step in self.in_state(*PASSED)}
         elapsed = {s.id: (now - datetime.fromisoformat(s.started)).total_seconds() for s in running if s.started}
         took = {id_: seconds for id_, seconds in self.durations.items() if id_ in plan.by_id}
-        return remaining(plan, passed, elapsed, took)
+        return forecast(plan, self.estimates, passed, elapsed, took).remaining
 
     def _is_current(self, step: StepStatus) -> bool:
         """Whether a step belongs to what the run walks now: on the way back, the upgrade's own failures are history."""

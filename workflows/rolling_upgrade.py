@@ -79,7 +79,7 @@ class RollingUpgrade(Run):
         if made.plan is None:
             errors = [finding for finding in made.findings if finding.severity == "error"]
             raise self.refusal("; ".join(f"{error.subject}: {_reason(error)}" for error in errors), told=True)
-        self.ledger.begin(made.plan)
+        self.ledger.begin(made.plan, made.estimates)
         self.ledger.note(workflow.now(), "plan", made.plan.hash, f"{len(made.plan.steps)} steps")
         self.herald.planned()
         return made.plan

@@ -110,7 +110,7 @@ class Run(Watched):
         """Keep to the maintenance windows of the specification from now on; refuse a plan that fits into none."""
         if windows is None:
             return
-        self.keeper = WindowKeeper(windows, plan, self.ledger, self.changed)
+        self.keeper = WindowKeeper(windows, self.ledger.timed or plan, self.ledger, self.changed)
         try:
             problem = await self.keeper.begin()
         except ActivityError as error:

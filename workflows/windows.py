@@ -12,17 +12,16 @@ from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from model.control import WindowOrder
-    from model.plan import Action, Plan
+    from model.forecast import measured_pace
+    from model.forecast_text import NO_WINDOW
+    from model.plan import Plan
     from model.status import Waiting
     from model.windows import OpeningsAsked, OpeningsFound, WindowClock, Windows, WindowStatus
     from model.words import duration
     from workflows import names
     from workflows.dag import Machine
-    from workflows.forecast import measured_pace
     from workflows.ledger import Ledger, iso
 
-# What waits or looks needs no window: a night's soak, the approval of a person who works by day.
-_FREE = frozenset({Action.GATE, Action.SOAK, Action.ALERTS, Action.WATCH_HOSTS, Action.VERIFY_CLOUD})
 # However slow a cloud turns out to be, what was expected to fit into the longest window begins early in it.
 _MOST_OF_WINDOW = 0.9
 _KEY = "window"
@@ -43,6 +42,8 @@ class WindowKeeper:
         self._told = ""
         self._estimates = _estimates(plan, windows)
         self._pace = (0, 1.0)
+        # Runs that began before count as work how long people took to approve.
+        self._all = not workflow.patched("pace-of-work")
         self._room = (workflow.now(), 0.0)
 
     async def begin(self) -> str:
@@ -84,7 +85,7 @@ class WindowKeeper:
         """What a node takes at the pace of this run."""
         done = len(self._ledger.durations)
         if self._pace[0] != done:
-            self._pace = (done, measured_pace(self._plan, self._ledger.durations))
+            self._pace = (done, measured_pace(self._plan, self._ledger.durations, everything=self._all))
         return min(estimate * self._pace[1], max(estimate, _MOST_OF_WINDOW * self._clock.longest))
 
     def order(self, order: WindowOrder) -> str:
@@ -164,7 +165,7 @@ def _estimates(plan: Plan, windows: Windows) -> dict[str, float]:
     """Return the seconds that each node of the run's graph is expected to take, of those that need a window."""
     found: dict[str, float] = {}
     for step in plan.steps:
-        if step.group is None and step.action in _FREE:
+        if step.group is None and step.action in NO_WINDOW:
             continue
         node = step.group or step.id
         found[node] = found.get(node, 0.0) + step.estimate

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from activities.report import Reports, render_html, state_folder
+from activities.files import state_folder
+from activities.report import Reports, render_html
 from model.status import ApiAvailability, Report, RunState
 from tests.cli.runs import FAILED, at, report, status
 

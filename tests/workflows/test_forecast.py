@@ -6,9 +6,9 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 
+from model.forecast import remaining_seconds
 from model.plan import Action, Phase, Plan, Reversibility, Step
 from workflows.dag import Machine, Node
-from workflows.forecast import remaining_seconds
 
 
 def walked(plan: Plan, passed: set[str]) -> float:
