@@ -71,8 +71,8 @@ def _length(outage: Any) -> float:
 
 
 @pytest.mark.usefixtures("lab_any")
-def test_an_outage_of_one_api_is_found_with_its_length_and_no_other(shared_dev: Dev, tmp_path: Path) -> None:
-    watched = Watched(shared_dev, tmp_path)
+def test_an_outage_of_one_api_is_found_with_its_length_and_no_other(dev: Dev, tmp_path: Path) -> None:
+    watched = Watched(dev, tmp_path)
     watched.until_waiting_for("plan")
     watched.until_seen(lambda found: all(api["requests"] > 40 for api in found["apis"].values()) and found["apis"])
     begun, end = break_off("glance")
@@ -89,9 +89,9 @@ def test_an_outage_of_one_api_is_found_with_its_length_and_no_other(shared_dev: 
 
 
 @pytest.mark.usefixtures("lab_any")
-def test_where_nothing_fails_nothing_is_reported(shared_dev: Dev, tmp_path: Path) -> None:
+def test_where_nothing_fails_nothing_is_reported(dev: Dev, tmp_path: Path) -> None:
     writes = f"{{rate: {RATE}, writes: [keypair, image, token]}}"
-    watched = Watched(shared_dev, tmp_path, availability=writes)
+    watched = Watched(dev, tmp_path, availability=writes)
     watched.until_waiting_for("plan")
     watched.until_seen(lambda found: all(api["requests"] > 60 for api in found["apis"].values()) and found["apis"])
     found = watched.stop()
