@@ -37,9 +37,10 @@ _MEANINGS = {
 # By the last word of a step's id.
 _KINDS = {
     "drain": Kind.DRAIN,
-    "disable": Kind.CHECK,
+    "disable": Kind.DRAIN,
     "enable": Kind.CHECK,
     "verify": Kind.CHECK,
+    "contract": Kind.CHECK,
     "start": Kind.CHECK,
     "upgrade-check": Kind.CHECK,
     "wait": Kind.WAIT,
@@ -113,6 +114,11 @@ class Chart(Record):
     hidden: int = 0
     kinds: tuple[Kind, ...] = ()
     seen: tuple[SeenState, ...] = ()
+
+    @property
+    def undone(self) -> bool:
+        """Whether there is a step that was taken back."""
+        return any(bar.state is StepState.UNDONE for lane in (*self.phases, *self.hosts) for bar in lane.bars)
 
 
 def make_chart(report: Report) -> Chart:
