@@ -78,6 +78,11 @@ def job_name(group: str, key: str) -> str:
     return f"{_group_name(group)}-{slug}-{_digest(key)}"
 
 
+def stop_command(group: str) -> str:
+    """Return the command that ends the running jobs of a group on a host; where there is none, it does nothing."""
+    return f"systemctl stop '{_group_name(group)}-*.service'"
+
+
 async def run_job(
     hosts: Hosts,
     inventory: Inventory,

@@ -20,7 +20,7 @@ from activities.databases import revisions
 from activities.errors import StepFailed, last_lines
 from activities.experience import keep_times
 from activities.files import state_folder, write_file
-from activities.jobs import JobResult, run_job
+from activities.jobs import JobResult, run_job, stop_command
 from activities.manage import USER, did_check, manage_script
 from activities.packaging import Packaging, packaging_of
 from activities.readiness import read_database
@@ -182,13 +182,16 @@ class RehearsalActivities:
         """Remove the scratch server, the dumps and the code; done twice, it is harmless."""
         async with self._doing("removing the scratch server"):
             asked, inventory = task.asked, task.asked.request.inventory
-            scratch = scratch_of(asked)
+            scratch, control = scratch_of(asked), _control(inventory)
+            # One that was cancelled may be at it still, and would make anew what is removed.
+            for host in dict.fromkeys((asked.scratch_host, inventory.database.host, control)):
+                await self._hosts.run(inventory, host, stop_command(task.run), timeout=120)
             stop = database_of(inventory).scratch_stop(scratch)
             places = (
                 (asked.scratch_host, stop),
                 (asked.scratch_host, remove_script(f"{scratch.place}.dumps")),
                 (inventory.database.host, remove_script(f"{scratch.place}.dumps")),
-                (_control(inventory), remove_script(rehearsal_root(inventory))),
+                (control, remove_script(rehearsal_root(inventory))),
             )
             for host, script in dict.fromkeys(places):
                 done = await self._hosts.run(inventory, host, script, check=False, timeout=120)

@@ -12,6 +12,7 @@ from simulator.host import Host
 from simulator.work import Worker
 
 _ASSIGNMENT = re.compile(r"^(mode|base|name|group|description|limit|digest|rounds)=(.*)$", re.MULTILINE)
+_STOP = re.compile(r"systemctl stop '(stackroll-[0-9a-f]{10}-)\*\.service'")
 _TIMED_OUT = 124
 _TAIL = 4000
 
@@ -75,10 +76,20 @@ class Jobs:
         head = f"{origin} {job.state} {job.status} {round(job.seconds)}"
         return 0, f"{head}\n{job.output[-_TAIL:]}", ""
 
-    def lose(self, host: Host) -> None:
-        """Lose what runs, as a reboot does."""
+    @staticmethod
+    def is_stop(command: str) -> bool:
+        """Tell whether a command ends the jobs of a group."""
+        return _STOP.fullmatch(command) is not None
+
+    def stop(self, host: Host, command: str) -> None:
+        """End the running jobs that a command names."""
+        if named := _STOP.fullmatch(command):
+            self.lose(host, named[1])
+
+    def lose(self, host: Host, prefix: str = "") -> None:
+        """Lose what runs, as a reboot does; of names with a prefix, where one is given."""
         for job in self._jobs[host.name].values():
-            if job.state == "running" and job.task is not None:
+            if job.name.startswith(prefix) and job.state == "running" and job.task is not None:
                 job.task.cancel()
                 job.end("lost")
 

@@ -87,6 +87,9 @@ class Shell:
         """
         if self._jobs.is_request(command):
             return await self._jobs.answer(host, command, given)
+        if self._jobs.is_stop(command):
+            self._jobs.stop(host, command)
+            return 0, "", ""
         name, act = self._meaning(host, command, given)
         fault = self._cloud.faults.take("command", (host.name,), (name.partition(":")[0], name))
         if (early := await self._suffer(host, fault)) is not None:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
-from temporalio.exceptions import ActivityError
+from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from model.base import Record
@@ -151,6 +151,8 @@ class Rehearsal:
             start_to_close_timeout=names.REHEARSAL_TIMEOUT,
             heartbeat_timeout=None if name == names.WRITE_REHEARSAL else names.REHEARSAL_HEARTBEAT,
             retry_policy=RetryPolicy(maximum_attempts=_TRIES),
+            # What is removed must not be made again by one that is still at it.
+            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
             summary=summary,
         )
         return answer  # type: ignore[no-any-return]  # by result_type
@@ -164,7 +166,7 @@ class Rehearsal:
         self._report = self._report.model_copy(update=changes)
 
     def _problem(self, error: ActivityError) -> None:
-        text = str(error.cause or error)
+        text = "it was cancelled" if is_cancelled_exception(error) else str(error.cause or error)
         self._change(problems=(*self._report.problems, text))
         self._note("problem", text)
 

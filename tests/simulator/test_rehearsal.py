@@ -1,5 +1,6 @@
 """Rehearsals of a simulated cloud, by the real workflow and the real activities over SSH."""
 
+import asyncio
 import contextlib
 import uuid
 from collections.abc import AsyncIterator
@@ -13,6 +14,7 @@ from activities.rehearsal import BASE, rehearsal_root
 from model.rehearsal import RehearsalReport, RehearsalRequest
 from model.releases import find_release
 from simulator.server import Simulation
+from simulator.settings import Durations
 from tests.simulator.conftest import request_of, sim_cloud
 from workers.registry import Activities
 from workers.worker import make_worker
@@ -102,6 +104,21 @@ async def test_a_scratch_server_that_does_not_start_is_a_problem_of_the_rehearsa
     assert "no MariaDB server" in report.problems[0]
     assert report.removed
     assert report.steps == ()
+
+
+async def test_one_that_is_cancelled_ends_its_jobs_and_leaves_nothing(temporal: Client, tmp_path: Path) -> None:
+    async with (
+        sim_cloud(tmp_path / "sim", durations=Durations(dump=3000.0)) as sim,
+        rehearsal(temporal, sim) as handle,
+    ):
+        while not any("dump" in name for name in sim.jobs.started("infra1")):
+            await asyncio.sleep(0.05)
+        await handle.cancel()
+        report = await handle.result()
+        assert_nothing_is_left(sim)
+        assert sim.shell.unknown == []
+    assert report.problems == ("it was cancelled",)
+    assert (report.ok, report.removed, report.untouched) == (False, True, True)
 
 
 async def test_the_whole_plan_is_run_on_a_simulator_with_the_same_hosts(temporal: Client, tmp_path: Path) -> None:

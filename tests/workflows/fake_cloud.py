@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 from uuid import uuid4
 
 from temporalio import activity
@@ -59,6 +59,13 @@ def request(
 
 def call_name(work: Work) -> str:
     return f"undo {work.step}" if work.undo else work.step
+
+
+class Boundary(Protocol):
+    """What stands in for the activities."""
+
+    def activities(self) -> list[Callable[..., Any]]:
+        """Return them."""
 
 
 @dataclass
@@ -205,7 +212,7 @@ class Run:
 
 
 @asynccontextmanager
-async def running_worker(client: Client, cloud: FakeCloud) -> AsyncIterator[str]:
+async def running_worker(client: Client, cloud: Boundary) -> AsyncIterator[str]:
     """Run a worker on a queue of its own; yields the queue's name."""
     queue = f"q-{uuid4().hex[:8]}"
     worker = Worker(

@@ -14,6 +14,7 @@ import os
 import re
 import sys
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,9 @@ from model.status import RunState
 from tests.workflows.fake_cloud import FakeCloud, Run, request, running_worker
 from tests.workflows.reboot_cloud import RebootCloud
 from tests.workflows.reboot_cloud import request as reboot_request
+from tests.workflows.rehearsal_cloud import STEPS as REHEARSED
+from tests.workflows.rehearsal_cloud import RehearsalCloud
+from tests.workflows.rehearsal_cloud import request as rehearsal_request
 from workers.dev import SEARCH_ATTRIBUTES, temporal_binary
 from workflows.names import child_id, lock_id
 
@@ -184,6 +188,24 @@ def _hide(value: Any) -> Any:
     return re.sub(r"^\d+@.*", "recorder", value) if isinstance(value, str) else value
 
 
+async def rehearsed(client: Client) -> dict[str, JsonObject]:
+    """A rehearsal with a step that fails, and a second one that is cancelled."""
+    found: dict[str, JsonObject] = {}
+    cloud, asked = RehearsalCloud(fail={f"status {REHEARSED[1]}"}), rehearsal_request("rehearsed")
+    async with running_worker(client, cloud) as queue:
+        handle = await client.start_workflow("Rehearsal", asked, id="rehearsed", task_queue=queue)
+        await handle.result()
+        found |= await _histories_of(client, "rehearsed")
+        cloud.hold["copy nova"] = asyncio.Event()
+        cloud.calls.clear()
+        handle = await client.start_workflow("Rehearsal", asked, id="cancelled", task_queue=queue)
+        while "copy nova" not in cloud.calls:
+            await asyncio.sleep(0.05)
+        await handle.cancel()
+        await handle.result()
+        return found | await _histories_of(client, "cancelled")
+
+
 async def main() -> None:
     extra = [word for name in SEARCH_ATTRIBUTES for word in ("--search-attribute", f"{name}=Keyword")]
     FOLDER.mkdir(exist_ok=True)
@@ -192,9 +214,13 @@ async def main() -> None:
         dev_server_existing_path=temporal_binary(),
         dev_server_extra_args=extra,
     ) as environment:
-        for scenario in (one for one in SCENARIOS if not sys.argv[1:] or one.__name__ in sys.argv[1:]):
-            found = await _record(environment.client, scenario)
-            path = FOLDER / f"{scenario.__name__}.json.gz"
+        recorders: dict[str, Callable[[Client], Awaitable[dict[str, JsonObject]]]] = {
+            one.__name__: partial(_record, scenario=one) for one in SCENARIOS
+        }
+        recorders["rehearsed"] = rehearsed
+        for name in (name for name in recorders if not sys.argv[1:] or name in sys.argv[1:]):
+            found = await recorders[name](environment.client)
+            path = FOLDER / f"{name}.json.gz"
             path.write_bytes(gzip.compress(json.dumps(found).encode(), mtime=0))
             print(f"{path.name}: {len(found)} histories, {path.stat().st_size / 1000:.0f} kB", flush=True)
 

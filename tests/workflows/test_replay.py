@@ -19,11 +19,16 @@ from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 from workers.registry import WORKFLOWS
 
 FOLDER = Path(__file__).parent / "histories"
-SCENARIOS = ("complete", "retried", "aborted", "returned", "afterwards", "rebooted")
+SCENARIOS = ("complete", "retried", "aborted", "returned", "afterwards", "rebooted", "rehearsed")
 _FORTH = {"RollingUpgrade", "HostUpgrade", "ServiceUpgrade", "AvailabilityWatch", "CloudLock"}
 _BACK = {"HostRollback", "ServiceRollback"}
 _REBOOT = {"RollingReboot", "HostReboot", "AvailabilityWatch", "CloudLock"}
-KINDS = {"returned": _FORTH | _BACK, "afterwards": _FORTH | _BACK | {"Rollback"}, "rebooted": _REBOOT}
+KINDS = {
+    "returned": _FORTH | _BACK,
+    "afterwards": _FORTH | _BACK | {"Rollback"},
+    "rebooted": _REBOOT,
+    "rehearsed": {"Rehearsal"},
+}
 
 
 def histories(scenario: str) -> list[WorkflowHistory]:
@@ -52,6 +57,8 @@ async def test_stored_histories_are_replayed(scenario: str) -> None:
 def test_the_corpus_has_the_run_and_every_kind_of_child(scenario: str) -> None:
     stored = histories(scenario)
     assert {types_in(history) for history in stored} == KINDS.get(scenario, _FORTH)
+    if scenario == "rehearsed":
+        return
     hosts = [history.workflow_id for history in stored if types_in(history) in {"HostUpgrade", "HostReboot"}]
     assert hosts[0] == f"{scenario}/host/cmp1"
     if scenario in {"retried", "rebooted"}:
