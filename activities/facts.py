@@ -162,8 +162,8 @@ def host_command(request: UpgradeRequest, host: str) -> str:
     inventory = request.inventory
     components = components_on(inventory, host)
     services = sorted({component.service for component in components})
-    repository = inventory.packaging.repository
-    files = [f"{repository}/{request.spec.to}/{service}/requirements.txt" for service in services]
+    source = inventory.packaging.source
+    files = [f"{source(request.spec.to, service)}/requirements.txt" for service in services]
     tools = ["missing systemd-run"]
     tools += ["missing uv"] if components else []
     tools += ["missing socat"] if host == inventory.load_balancer.host else []

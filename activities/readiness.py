@@ -31,7 +31,6 @@ from model.readiness import (
     judge_schemas,
     judge_upgrade_check,
 )
-from model.releases import find_release
 from model.spec import UpgradeRequest
 from model.work import Finding, HostFacts
 
@@ -66,6 +65,7 @@ keys() {{
     sum=$(cd "$place" 2>/dev/null && sha256sum $found </dev/null | sha256sum | cut -c1-16)
     echo "KY $1 $sum $(echo $found | wc -w)"
 }}
+{lock_of}
 lock() {{
     [ -f "$2" ] || return 0
     echo "LK $1 $(sha256sum <"$2" | cut -c1-16)"
@@ -73,6 +73,11 @@ lock() {{
 }}
 {more}
 """
+
+
+# A version's own lock file where there is one, else that of the release.
+_LOCK_OF = """\
+lock_of() { [ -f "$1/$2/requirements.txt" ] && echo "$1/$2/requirements.txt" || echo "$1/requirements.txt"; }"""
 
 
 def state_command(request: UpgradeRequest, host: str) -> str:
@@ -86,10 +91,9 @@ def state_command(request: UpgradeRequest, host: str) -> str:
     ]
     if "keystone" in services:
         more += [f"keys {name} {section} {CONFIG_FILES['keystone']}" for name, section in _REPOSITORIES.items()]
-    base = f"{inventory.packaging.repository}/{request.spec.to}"
-    for service in services:
+    for service in [name for name in services if name in request.services]:
         package = "openstack-placement" if service == "placement" else service
-        more.append(f"lock {service} {shlex.quote(f'{base}/{service}/requirements.txt')} {package}")
+        more.append(f"lock {service} {_lock(request, service)} {package}")
     if host == inventory.database.host:
         free = "df -PB1 \"$place\" | awk 'NR == 2 { print $4 }'"
         more.append(
@@ -97,9 +101,18 @@ def state_command(request: UpgradeRequest, host: str) -> str:
             f'echo "RM {DUMP_FOLDER} $({free})"'
         )
     return _HOST.format(
+        lock_of=_LOCK_OF,
         installed=packaging_of(inventory).installed() if components else ":",
         more="\n".join(more),
     )
+
+
+def _lock(request: UpgradeRequest, service: str) -> str:
+    """Return the words that a shell reads as the path of a service's lock file."""
+    place = shlex.quote(request.inventory.packaging.source(request.spec.to, service))
+    if service in request.spec.versions:
+        return f'"$(lock_of {place} {shlex.quote(request.spec.versions[service])})"'
+    return f"{place}/requirements.txt"
 
 
 def parse_state(output: str, inventory: Inventory) -> HostState:
@@ -228,7 +241,7 @@ async def ask_services(
     """Run ``<service>-status upgrade check`` on the first control host: with the new code where it is there already."""
     inventory = request.inventory
     first = inventory.with_role(Role.CONTROL)[0]
-    running, target = _running(inventory, facts, first), find_release(request.spec.to)
+    running, target = _running(inventory, facts, first), request.target
     whole = set(states[first].whole) if first in states else set()
 
     async def ask(service: str) -> tuple[Finding, ...]:
@@ -258,7 +271,7 @@ async def check_repository(hosts: Hosts, request: UpgradeRequest) -> tuple[Findi
     inventory = request.inventory
     first = inventory.with_role(Role.CONTROL)[0]
     services = sorted({component.service for component in components_on(inventory, first)})
-    command = repository_command(inventory, request.spec.to, services)
+    command = repository_command(request, [service for service in services if service in request.services])
     done = await hosts.run(inventory, first, command, check=False, timeout=CHECK_LIMIT)
     lacking = [line.removeprefix("X ").partition(" ") for line in done.stdout.splitlines() if line.startswith("X ")]
     return tuple(
@@ -272,13 +285,11 @@ async def check_repository(hosts: Hosts, request: UpgradeRequest) -> tuple[Findi
     )
 
 
-def repository_command(inventory: Inventory, release: str, services: Iterable[str]) -> str:
+def repository_command(request: UpgradeRequest, services: Iterable[str]) -> str:
     """Return the shell command that prints a line ``X service reason`` for each lock file that cannot be resolved."""
-    files = " ".join(
-        f"{service}={shlex.quote(f'{inventory.packaging.repository}/{release}/{service}/requirements.txt')}"
-        for service in services
-    )
-    return f"""command -v uv >/dev/null || exit 0
+    files = " ".join(f"{service}={_lock(request, service)}" for service in services)
+    return f"""{_LOCK_OF}
+command -v uv >/dev/null || exit 0
 for one in {files}; do
     service=${{one%%=*}} file=${{one#*=}}
     [ -f "$file" ] || continue

@@ -60,9 +60,9 @@ class Runs:
     def __init__(self, client: Client) -> None:
         self.client = client
 
-    async def start(self, request: UpgradeRequest | RebootRequest, id_: str) -> None:
-        """Start a run; refused when one of the same cloud is going on."""
-        if holder := await self.holder(request.inventory.cloud):
+    async def start(self, request: UpgradeRequest | RebootRequest, id_: str, *, gives_way: str | None = None) -> None:
+        """Start a run; refused when one of the same cloud is going on, except the one that ``gives_way``."""
+        if (holder := await self.holder(request.inventory.cloud)) not in (None, gives_way):
             raise CliError(
                 f"refused: {holder} works on {request.inventory.cloud}; watch it with `stackroll watch {holder}`, "
                 f"or end it with `stackroll abort {holder} --reason …`",
@@ -245,7 +245,7 @@ def headline(request: UpgradeRequest | RebootRequest) -> str:
     cloud, release = request.inventory.cloud, request.inventory.release
     if isinstance(request, RebootRequest):
         return f"{cloud} reboot {request.spec.reboot.value}"
-    return f"{cloud} {release} to {request.spec.to}"
+    return f"{cloud} {release} to {request.goal}"
 
 
 def _state(run: WorkflowExecution) -> str:

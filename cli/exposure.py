@@ -66,7 +66,7 @@ async def exposure(
     found = judge(inventory, known, reading)
     proof = compare(earlier, found) if earlier else None
     if output is not None:
-        _write(output, found)
+        write_account(output, found)
     if as_json:
         say(as_text(found, proof))
     elif proof is not None:
@@ -138,7 +138,12 @@ def load_account(path: Path) -> Exposure:
         raise BadInputError([Problem(str(path), None, f"{where}: {first['msg']}; {wanted}")]) from None
 
 
-def _write(path: Path, found: Exposure) -> None:
+def write_account(path: Path, found: Exposure) -> None:
+    """Write an account to a file, which ``--before`` takes.
+
+    Raises:
+        CliError: it cannot be written.
+    """
     try:
         path.write_text(as_text(found) + "\n", encoding="utf-8")
     except OSError as error:

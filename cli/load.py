@@ -12,9 +12,9 @@ from pydantic import BaseModel, ValidationError
 
 from cli.documents import BadInputError, Document, Problem
 from cli.explain import explain, unknown
-from model.inventory import Inventory
+from model.inventory import KNOWN_SERVICES, Inventory
 from model.reboot_spec import RebootRequest, RebootSpec, unknown_hosts
-from model.releases import RELEASES, UnsupportedStepError, check_step
+from model.releases import RELEASES, UnsupportedStepError, check_step, check_versions
 from model.spec import UpgradeRequest, UpgradeSpec
 from model.windows import BadWindowsError, Windows, check_windows
 
@@ -243,8 +243,22 @@ def _step_problems(spec: Document, cloud: Document) -> list[Problem]:
     source, target = cloud.value("release"), spec.value("to")
     if source not in RELEASES or target not in RELEASES:
         return []
+    versions = spec.value("versions")
+    given = {str(name): str(one) for name, one in versions.items()} if isinstance(versions, dict) else {}
     try:
-        check_step(source, target)
+        check_step(source, target, point_releases=bool(given))
     except UnsupportedStepError as error:
         return [spec.problem(("to",), f"to: {error}")]
-    return []
+    problems = []
+    for name, version in given.items():
+        try:
+            check_versions(target, {name: version} if name in KNOWN_SERVICES else {})
+        except UnsupportedStepError as error:
+            problems.append(spec.problem(("versions", name), f"versions.{name}: {error}"))
+    known = cloud.value("services") or KNOWN_SERVICES
+    problems += [
+        spec.problem(("versions", name), f"versions.{name}: the cloud has no {name} (its services: {', '.join(known)})")
+        for name in given
+        if name in KNOWN_SERVICES and name not in known
+    ]
+    return problems

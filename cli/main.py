@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from cli import availability, contract, digest, exposure, orders, plans, reboot, rehearse, reports, runs, serve
+from cli import availability, contract, digest, exposure, orders, patch, plans, reboot, rehearse, reports, runs, serve
 from cli.console import LOG_FORMAT, err
 from cli.documents import BadInputError
 from cli.errors import CliError, Exit
@@ -24,6 +24,7 @@ rehearse.register(app)
 digest.register(app)
 exposure.register(app)
 contract.register(app)
+patch.register(app)
 runs.register(app)
 reports.register(app)
 availability.register(app)

@@ -231,7 +231,7 @@ def _headline(request: UpgradeRequest | RebootRequest) -> str:
     inventory = request.inventory
     if isinstance(request, RebootRequest):
         return f"reboot of {inventory.cloud}"
-    return f"{inventory.cloud} from {inventory.release} to {request.spec.to}"
+    return f"{inventory.cloud} from {inventory.release} to {request.goal}"
 
 
 def print_tree(text: str) -> None:

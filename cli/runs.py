@@ -53,7 +53,7 @@ async def start(
     run = id_ or default_id(request.inventory.cloud, request.spec.to)
     async with open_runs() as runs:
         await runs.start(request, run)
-        say(f"started {run}: {request.inventory.cloud} from {request.inventory.release} to {request.spec.to}")
+        say(f"started {run}: {request.inventory.cloud} from {request.inventory.release} to {request.goal}")
         for line in how_to_follow(runs, run):
             say(line)
         if approve:

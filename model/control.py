@@ -25,6 +25,14 @@ class Abort(Record):
     mode: Literal["stop", "rollback"] = "stop"
 
 
+class GiveWay(Record):
+    """``give_way``: let another run of the same cloud go first, whose workflow id is ``to``."""
+
+    by: Operator
+    reason: str = ""
+    to: Annotated[str, Field(min_length=1)]
+
+
 class RollbackRequest(Record):
     """The one input of the ``Rollback`` workflow: which upgrade to take back, who asks for it, and why."""
 

@@ -71,12 +71,17 @@ class Packaging(Record):
     """How software gets onto a host.
 
     ``venv``: one virtual environment per service and version below ``root``, made from the lock files in
-    ``repository`` (in the manner of openstack-ansible).
+    ``repository`` (in the manner of openstack-ansible): ``RELEASE/SERVICE/requirements.txt``, or, where a version has
+    one of its own, ``RELEASE/SERVICE/VERSION/requirements.txt``.
     """
 
     adapter: Literal["venv"] = "venv"
     root: str = "/opt/openstack"
     repository: str = "/srv/openstack"
+
+    def source(self, release: str, service: str) -> str:
+        """Return the directory with the lock file of a service; a point release has one of its own below it."""
+        return f"{self.repository.rstrip('/')}/{release}/{service}"
 
 
 class Database(Record):

@@ -12,7 +12,7 @@ from model.components import COMPUTE_UNIT, components_on
 from model.drain import find_obstacle
 from model.inventory import Role
 from model.nova import AWAITS_CONFIRMATION, Migration, is_settled
-from model.releases import RELEASES, Release, find_release
+from model.releases import RELEASES, Release
 from model.spec import UpgradeRequest
 from model.work import Facts, Finding, GuestFacts, ServiceRecord
 
@@ -60,7 +60,7 @@ class _Unit(NamedTuple):
 def _versions(facts: Facts, request: UpgradeRequest) -> Iterable[Finding]:
     """Every unit runs, and from the source release: a cloud that is mixed before is mixed after."""
     inventory = request.inventory
-    source, target = find_release(inventory.release), find_release(request.spec.to)
+    source, target = request.source, request.target
     units = [
         _Unit(component.unit, component.service, host, found.running.get(component.unit))
         for host, found in facts.hosts.items()
@@ -71,8 +71,8 @@ def _versions(facts: Facts, request: UpgradeRequest) -> Iterable[Finding]:
         yield _error(
             "release",
             f"is {source.id} in the inventory, but the whole cloud already runs {whole.id}"
-            + (", the target" if whole is target else ""),
-            f"set release: {whole.id} in the inventory" + (", and a later target" if whole is target else ""),
+            + (", the target" if whole.id == target.id else ""),
+            f"set release: {whole.id} in the inventory" + (", and a later target" if whole.id == target.id else ""),
         )
         return
     for (name, running), same in _alike(units):
@@ -80,7 +80,7 @@ def _versions(facts: Facts, request: UpgradeRequest) -> Iterable[Finding]:
         want = source.versions[service]
         if running is None:
             yield _error(subject, "is not running", f"start it: `systemctl start {name}`")
-        elif running == target.versions[service] != want:
+        elif running == target.versions[service] != want and not request.within_series:
             yield _error(
                 subject,
                 f"already runs {running}, the version of {target.id}",

@@ -133,7 +133,7 @@ def judge_hosts(
 
 
 def _packages(request: UpgradeRequest, host: str, state: HostState) -> Iterable[Finding]:
-    target = find_release(request.spec.to)
+    target = request.target
     if state.broken:
         yield warning(
             "packages",
@@ -178,9 +178,10 @@ def _way_back(
 
 
 def _pins(request: UpgradeRequest, host: str, state: HostState) -> Iterable[Finding]:
-    target = find_release(request.spec.to)
+    target = request.target
     for service, version in state.pins.items():
-        if version != target.versions[service]:
+        # Behind a "+" is the number of a build: the service is the same, what it is made with is newer.
+        if version not in (target.versions[service], target.versions[service].partition("+")[0]):
             yield error(
                 "repository",
                 host,

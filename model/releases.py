@@ -4,6 +4,9 @@ Sources: openstack/releases ``deliverables/`` and ``data/series_status.yaml``; n
 (``SERVICE_VERSION``, ``SERVICE_VERSION_ALIASES``) and ``nova/compute/manager.py`` (RPC target) of each release.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from model.base import Record
 
 
@@ -76,8 +79,26 @@ def release_of(service: str, version: str) -> Release | None:
     return next(found, None)
 
 
-def check_step(source_id: str, target_id: str) -> None:
+def check_versions(target_id: str, versions: Mapping[Any, str]) -> None:
+    """Refuse versions that are not of the target's series.
+
+    Raises:
+        UnsupportedStepError: with the first one.
+    """
+    for service, version in versions.items():
+        found = release_of(service, version)
+        if found is None or found.id != target_id:
+            series = f"of {found.id}" if found else "of no known release"
+            own = RELEASES[target_id].versions.get(service, "") if target_id in RELEASES else ""
+            raise UnsupportedStepError(
+                f"{service} {version} is {series}, and {target_id} is wanted: choose one like {own or 'its own'}"
+            )
+
+
+def check_step(source_id: str, target_id: str, *, point_releases: bool = False) -> None:
     """Refuse a pair of releases that cannot be rolled with mixed versions.
+
+    With point releases a cloud may also stay in its series.
 
     A rolling upgrade has both releases at work at the same time, which the services test between neighbours only;
     SLURP to SLURP is promised for upgrades in general, not for a mixed control plane
@@ -89,10 +110,13 @@ def check_step(source_id: str, target_id: str) -> None:
     source, target = find_release(source_id), find_release(target_id)
     order = list(RELEASES)
     distance = order.index(target.id) - order.index(source.id)
-    if distance == 1:
+    if distance == 1 or (distance == 0 and point_releases):
         return
     if distance == 0:
-        raise UnsupportedStepError(f"the cloud is at {source.id} already; choose a later release as the target")
+        raise UnsupportedStepError(
+            f"the cloud is at {source.id} already; choose a later release as the target, or say in versions which "
+            "point releases it should run"
+        )
     if distance < 0:
         raise UnsupportedStepError(f"{source.id} to {target.id} goes backwards; choose a later release as the target")
     way = " to ".join(order[order.index(source.id) : order.index(target.id) + 1])

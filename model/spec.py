@@ -9,11 +9,13 @@ from model.alerts import Gates
 from model.availability_spec import Availability
 from model.base import Record
 from model.durations import Seconds
-from model.inventory import HostName, Inventory, ReleaseId, Role
+from model.inventory import HostName, Inventory, ReleaseId, Role, ServiceName
 from model.notify import Notify
 from model.plan import Phase
-from model.releases import UnsupportedStepError, check_step
+from model.releases import Release, UnsupportedStepError, check_step, check_versions, find_release
 from model.windows import Windows
+
+ExactVersion = Annotated[str, Field(pattern=r"^\d+(\.\d+)+([.+]?[0-9a-z]+)*$")]
 
 
 class OnFailure(StrEnum):
@@ -93,11 +95,21 @@ class ContractPolicy(Record):
     accept: tuple[Annotated[str, Field(min_length=3, pattern=r"/")], ...] = ()
 
 
+class Purpose(StrEnum):
+    """What a run is for. A ``security`` run asks a routine one that holds the cloud to give way."""
+
+    ROUTINE = "routine"
+    SECURITY = "security"
+
+
 class UpgradeSpec(Record):
     """What the operator wants of one upgrade.
 
     Attributes:
-        to: the target release.
+        to: the target release; the cloud's own, when only point releases are wanted.
+        purpose: what the run is for.
+        versions: exact versions by service, of the target's series, in place of those that come with it. Where the
+            target is the cloud's own release, only these services are touched.
         max_unavailable: how many compute hosts may be out of service at the same time.
         migrations_per_host: live migrations at the same time from one host.
         on_failure: what happens when a step has failed for good: one word, or one for each phase and ``default``.
@@ -113,6 +125,8 @@ class UpgradeSpec(Record):
     """
 
     to: ReleaseId
+    purpose: Purpose = Purpose.ROUTINE
+    versions: dict[ServiceName, ExactVersion] = {}
     max_unavailable: int = Field(default=1, ge=1)
     migrations_per_host: int = Field(default=2, ge=1, le=50)
     on_failure: Annotated[FailurePolicy, BeforeValidator(_as_policy)] = FailurePolicy()
@@ -138,10 +152,45 @@ class UpgradeRequest(Record):
     @model_validator(mode="after")
     def _step_is_supported(self) -> Self:
         try:
-            check_step(self.inventory.release, self.spec.to)
+            check_step(self.inventory.release, self.spec.to, point_releases=bool(self.spec.versions))
         except UnsupportedStepError as error:
             raise ValueError(f"spec.to: {error}") from None
+        try:
+            check_versions(self.spec.to, self.spec.versions)
+        except UnsupportedStepError as error:
+            raise ValueError(f"spec.versions: {error}") from None
+        if missing := sorted(set(self.spec.versions) - set(self.inventory.services)):
+            raise ValueError(f"spec.versions: the cloud has no {', '.join(missing)} (services of the inventory)")
         return self
+
+    @property
+    def within_series(self) -> bool:
+        """Whether the cloud stays in its series: the same schemas, messages and service versions throughout."""
+        return self.spec.to == self.inventory.release
+
+    @property
+    def services(self) -> tuple[ServiceName, ...]:
+        """The services that this upgrade works on."""
+        names = self.inventory.services
+        return tuple(name for name in names if name in self.spec.versions) if self.within_series else names
+
+    @property
+    def source(self) -> Release:
+        """The release before."""
+        return find_release(self.inventory.release)
+
+    @property
+    def target(self) -> Release:
+        """The release after, with the versions that are wanted of it."""
+        release = find_release(self.spec.to)
+        return release.model_copy(update={"versions": {**release.versions, **self.spec.versions}})
+
+    @property
+    def goal(self) -> str:
+        """What the cloud runs afterwards, in words: ``2026.1``, or ``2025.1 with nova 31.3.1``."""
+        own = find_release(self.spec.to).versions
+        special = [f"{name} {version}" for name, version in self.spec.versions.items() if own[name] != version]
+        return f"{self.spec.to} with {', '.join(special)}" if special else self.spec.to
 
     @property
     def compute_hosts(self) -> tuple[HostName, ...]:

@@ -22,7 +22,7 @@ def make_plan(request: UpgradeRequest, facts: Facts) -> Plan:
     ``database`` and ``install`` two at a time.
     """
     context = Context(request, facts)
-    services = [SERVICES[name] for name in request.inventory.services]
+    services = [SERVICES[name] for name in request.services]
     steps = _before(context)
     ready = last_of(steps)
     expand = _expand(context, services, ready)
@@ -34,11 +34,13 @@ def make_plan(request: UpgradeRequest, facts: Facts) -> Plan:
     soak = _soak(context, last_of(data))
     commit = _gate(context, Phase.COMMIT, "commit", request.spec.approvals.commit, last_of(soak))
     quiet = _alerts(context, Phase.COMMIT, "commit", (commit.id,))
-    finish = [*quiet, *_finish(context, services, last_of([commit, *quiet]))]
+    # A series has one format of messages, too: there is nothing that only the newer version may do.
+    closing = [] if request.within_series else services
+    finish = [*quiet, *_finish(context, closing, last_of([commit, *quiet]))]
     return Plan(
         cloud=request.inventory.cloud,
         source=context.source.id,
-        target=context.target.id,
+        target=request.goal,
         limits={"control": 1, "database": 2, "install": 2, "hosts": request.spec.max_unavailable},
         steps=in_order([*steps, *expand, *control, *data, *soak, commit, *finish]),
     )
@@ -56,11 +58,11 @@ def _before(context: Context) -> list[Step]:
         "baseline/cloud",
         "capture what must be the same afterwards",
         Action.CAPTURE_BASELINE,
-        BaselineParams(versions=_versions(context, old=True).versions),
+        BaselineParams(versions=_read_versions(context)),
     )
     _cloud_step(writer, "baseline/contract", "capture what the APIs promise", Action.CAPTURE_CONTRACT, NoParams())
     steps = [gate, *quiet, *writer.steps]
-    for service in context.inventory.services:
+    for service in context.request.services:
         dump = Sequencer(context, Phase.SNAPSHOT, writer.needs, service=service, limit="database")
         databases = DATABASES[service]
         dump.add(
@@ -77,7 +79,11 @@ def _before(context: Context) -> list[Step]:
 
 
 def _expand(context: Context, services: list[Service], needs: tuple[str, ...]) -> list[Step]:
-    """The new code beside the old on every control host, and the schemas made to serve both."""
+    """The new code beside the old on every control host, and the schemas made to serve both.
+
+    A series has one schema, which is left alone: migrations are not backported
+    (https://docs.openstack.org/project-team-guide/stable-branches.html).
+    """
     steps: list[Step] = []
     for host in context.control:
         for service in services:
@@ -85,7 +91,7 @@ def _expand(context: Context, services: list[Service], needs: tuple[str, ...]) -
             install_step(writer, service.name, host, f"install/{service.name}/{host}")
             steps += writer.steps
     first = context.control[0]
-    for service in services:
+    for service in [] if context.request.within_series else services:
         steps += service.expand(context, (f"install/{service.name}/{first}",))
     return steps
 
@@ -105,7 +111,8 @@ def _control(context: Context, services: list[Service], needs: tuple[str, ...]) 
 
 def _data(context: Context, services: list[Service], needs: tuple[str, ...]) -> list[Step]:
     """Every compute host as soon as there is room; where alerts are a gate, so many at a time, with a look between."""
-    hosts, steps = context.compute, list[Step]()
+    hosts = [host for host in context.compute if not context.is_new(host)]
+    steps: list[Step] = []
     wave = context.request.spec.max_unavailable if context.request.spec.gates.alerts is not None else len(hosts)
     for number, first in enumerate(range(0, len(hosts), max(1, wave)), 1):
         own = [
@@ -167,14 +174,24 @@ def _cloud_step(
     writer.add(id_, title, action, CLOUD, params, _R0, **more)
 
 
+def _read_versions(context: Context) -> dict[str, str]:
+    """Return what each service runs on the first control host, as it was read: any version of the release."""
+    first = context.control[0]
+    control = [c for c in COMPONENTS if c.role is Role.CONTROL and c.service in context.inventory.services]
+    return {component.service: context.old_version(component, first) for component in control}
+
+
 def _versions(context: Context, *, old: bool = False, schema: bool = False) -> VerifyCloudParams:
     release = context.source if old else context.target
     versions: dict[str, str] = {name: release.versions[name] for name in context.inventory.services}
-    if old:
-        # As it was read: a cloud may be at any version of its release.
-        first = context.control[0]
-        control = [c for c in COMPONENTS if c.role is Role.CONTROL and c.service in versions]
-        versions = {component.service: context.old_version(component, first) for component in control}
+    if old or context.request.within_series:
+        versions = _read_versions(context)
+    if context.request.within_series:
+        mixed = context.mixed
+        # Hosts that an earlier run has left out must not keep this one from reaching them.
+        versions = {name: one for name, one in versions.items() if name not in mixed}
+    if context.request.within_series and not old:
+        versions |= {name: context.new_version(name) for name in context.request.services}
     return VerifyCloudParams(
         versions=versions,
         service_version=release.nova_service_version,

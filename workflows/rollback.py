@@ -13,7 +13,7 @@ with workflow.unsafe.imports_passed_through():
     from pydantic import ValidationError
 
     from model.base import JsonObject
-    from model.control import Abort, RollbackRequest
+    from model.control import Abort, GiveWay, RollbackRequest
     from model.messages import PastUpgrade, RunRecord
     from model.plan import Plan, Step
     from model.rollback import changed_anything
@@ -51,6 +51,10 @@ class Rollback(Run):
         if self.ledger.state is not RunState.ROLLED_BACK:
             raise ApplicationError(self.ledger.message, type="Unfinished", non_retryable=True)
         return {"state": self.ledger.state.value, "message": self.ledger.message}
+
+    def no_way(self, order: GiveWay) -> str:
+        """There is no safe point on the way back: the cloud is between two releases."""
+        return super().no_way(order) or f"{self.ledger.run} takes {self.ledger.upgrade} back: let it end"
 
     def _parse(self, request: JsonObject) -> RollbackRequest:
         try:

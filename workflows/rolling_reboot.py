@@ -10,7 +10,7 @@ with workflow.unsafe.imports_passed_through():
     from pydantic import ValidationError
 
     from model.base import JsonObject
-    from model.control import Abort, LimitsOrder
+    from model.control import Abort, GiveWay, LimitsOrder
     from model.inventory import Inventory
     from model.outlook import Outlook, RebootPlanResult, explain_guest, explain_host
     from model.plan import Action, Plan, Step
@@ -107,6 +107,10 @@ class RollingReboot(Run):
     def point_passed(self) -> tuple[str, ...]:
         """Nothing: a reboot has no commit point."""
         return ()
+
+    def step_aside(self, order: GiveWay) -> str:
+        """Hold between two hosts, and go on when the other run has ended: what is left to do is the same then."""
+        return self.lend(order)
 
     def cancelled(self) -> None:
         """Take a cancellation through Temporal as an order to stop."""

@@ -10,18 +10,22 @@ with workflow.unsafe.imports_passed_through():
     from pydantic import ValidationError
 
     from model.base import JsonObject
-    from model.control import Abort
+    from model.control import Abort, GiveWay
     from model.messages import PlanRequest, PlanResult, RollbackPlanRequest, RunRecord
     from model.outlook import Outlook
     from model.plan import Plan, Step
     from model.reboot_report import report_fleet
     from model.rollback import changed_anything, committed
-    from model.spec import OnFailure, UpgradeRequest
+    from model.spec import OnFailure, Purpose, UpgradeRequest
     from model.status import Report, RunState, StepState
     from model.work import Facts, Finding
     from workflows import names
     from workflows.ledger import Ledger
     from workflows.run import Run
+
+
+# Seconds that a security run waits for a routine one to reach a safe point.
+GIVE_WAY_LIMIT = 7200.0
 
 
 @workflow.defn(name="RollingUpgrade")
@@ -42,9 +46,11 @@ class RollingUpgrade(Run):
         workflow.upsert_search_attributes(
             [names.CLOUD_KEY.value_set(parsed.inventory.cloud), names.RELEASE_KEY.value_set(parsed.spec.to)]
         )
-        self.ledger.note(workflow.now(), "start", "run", f"to {parsed.spec.to}", parsed.by)
+        self.ledger.target = parsed.goal
+        self.ledger.note(workflow.now(), "start", "run", f"to {parsed.goal}", parsed.by)
         self.herald.begin(parsed.inventory, parsed.spec.notify)
-        await self.under_lock(parsed.inventory.cloud, lambda: self._upgrade(parsed))
+        patience = GIVE_WAY_LIMIT if parsed.spec.purpose is Purpose.SECURITY else 0.0
+        await self.under_lock(parsed.inventory.cloud, lambda: self._upgrade(parsed), patience=patience)
         if self.ledger.state is RunState.ROLLED_BACK:
             raise ApplicationError(self.ledger.message, type="RolledBack", non_retryable=True)
         if self.ledger.state is not RunState.COMPLETED:
@@ -60,6 +66,20 @@ class RollingUpgrade(Run):
         await self.end_watch(watch)
         self._conclude(plan, finished=finished, back=back)
         await self.write_report()
+
+    def no_way(self, order: GiveWay) -> str:
+        """Between two releases there is no safe point: what has begun must end, or be taken back."""
+        if reason := super().no_way(order):
+            return reason
+        run, plan = self.ledger.run, self.ledger.plan
+        if self._request is not None and self._request.spec.purpose is Purpose.SECURITY:
+            return f"{run} is a security run itself"
+        if plan is not None and changed_anything(plan, self.ledger.steps.values()):
+            return (
+                f"{run} is on its way from {self.ledger.source} to {self.ledger.target}, and has changed the cloud: "
+                f"let it end, or take it back with `stackroll abort {run} --mode rollback --reason …`"
+            )
+        return ""
 
     # Before anything changes
 

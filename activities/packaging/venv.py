@@ -1,8 +1,10 @@
 """One virtual environment per service and version, in the manner of openstack-ansible.
 
-``<root>/venvs/<service>-<version>`` is made on the host from ``<repository>/<release>/<service>/requirements.txt``;
-files beside it (``files/``) travel with it. The link ``<root>/<service>`` names the active one, and units start from
-it. ``.complete`` is written last: an environment without it is a torso of an earlier try.
+``<root>/venvs/<service>-<version>`` is made on the host from ``<repository>/<release>/<service>/requirements.txt``, or
+from ``.../<service>/<version>/requirements.txt`` where a version (a point release) has a lock of its own;
+files beside it (``files/``), or else those of the release, travel with it. The link ``<root>/<service>`` names the
+active one, and units start from it. ``.complete`` is written last: an environment without it is a torso of an
+earlier try.
 """
 
 import re
@@ -13,6 +15,9 @@ from model.inventory import Packaging
 
 _INSTALL = """set -eu
 venv={venv} source={source}
+files="$source/files"
+[ ! -f "$source"/{version}/requirements.txt ] || source="$source"/{version}
+[ ! -d "$source/files" ] || files="$source/files"
 [ ! -f "$venv/.complete" ] || {{ echo "already installed"; exit 0; }}
 [ -f "$source/requirements.txt" ] || {{ echo "no $source/requirements.txt on this host" >&2; exit 66; }}
 command -v uv >/dev/null || {{ echo "uv is not installed on this host" >&2; exit 69; }}
@@ -20,7 +25,7 @@ rm -rf "$venv"
 mkdir -p "${{venv%/*}}"
 uv venv -q --python /usr/bin/python3 "$venv"
 uv pip install -q --python "$venv/bin/python" --requirement "$source/requirements.txt"
-[ ! -d "$source/files" ] || cp -a "$source/files/." "$venv/"
+[ ! -d "$files" ] || cp -a "$files/." "$venv/"
 touch "$venv/.complete"
 echo "installed"
 """
@@ -65,12 +70,12 @@ class Venv:
 
     def __init__(self, settings: Packaging) -> None:
         self._root = settings.root.rstrip("/")
-        self._repository = settings.repository.rstrip("/")
+        self._settings = settings
 
     def install(self, service: str, version: str, release: str) -> str:
         """Return the script that makes the environment; a complete one is kept, a torso made anew."""
-        source = f"{self._repository}/{release}/{service}"
-        return _INSTALL.format(venv=shlex.quote(self.path(service, version)), source=shlex.quote(source))
+        source, own = self._settings.source(release, service), shlex.quote(version)
+        return _INSTALL.format(venv=shlex.quote(self.path(service, version)), source=shlex.quote(source), version=own)
 
     def uninstall(self, service: str, version: str) -> str:
         """Return the script that removes the environment unless it is active or a process runs from it."""

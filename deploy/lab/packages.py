@@ -33,6 +33,14 @@ def lock(release: str, service: str) -> Path:
     return _LOCKS / release / f"{service}.txt"
 
 
+def point_locks(release: str, service: str) -> dict[str, Path]:
+    """Return the lock files of the later versions of a service in a release that the repository has, by version.
+
+    ``+1`` behind a version: the service itself is the same, what it is made with is newer.
+    """
+    return {path.stem: path for path in sorted((_LOCKS / release / service).glob("*.txt"))}
+
+
 def parse_version(text: str, service: str) -> str:
     """Return the version of the service itself that a lock pins.
 
@@ -84,14 +92,16 @@ def build_repository(paths: Paths) -> None:
 
 
 def write_package(directory: Path, release: str, service: str) -> None:
-    """Write one service of one release: requirements.txt and files/."""
-    files = directory / "files"
-    files.mkdir(parents=True)
+    """Write one service of one release: requirements.txt and files/, and a directory of the kind per later version."""
+    directory.mkdir(parents=True)
     (directory / "requirements.txt").write_text(lock(release, service).read_text())
     for name, text in templates.release_files(release, service).items():
-        target = files / name
+        target = directory / "files" / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text)
+    for point, path in point_locks(release, service).items():
+        (directory / point).mkdir()
+        (directory / point / "requirements.txt").write_text(path.read_text())
 
 
 def index_settings(environment: Mapping[str, str] = os.environ) -> dict[str, object]:
@@ -152,18 +162,20 @@ def uv_binary() -> Path:
 
 def warm(paths: Paths, release: str) -> bool:
     """Download everything a release needs into uv's cache, by installing it once; tell whether that was necessary."""
-    todo = [service for service in SERVICES if not _marker(paths, release, service).exists()]
-    for service in todo:
-        _warm_service(paths, release, service)
+    wanted = [(service, lock(release, service)) for service in SERVICES]
+    wanted += [(service, path) for service in SERVICES for path in point_locks(release, service).values()]
+    todo = [(service, path) for service, path in wanted if not _marker(paths, release, service, path).exists()]
+    for service, path in todo:
+        _warm_service(paths, release, service, path)
     return bool(todo)
 
 
-def _marker(paths: Paths, release: str, service: str) -> Path:
-    key = digest(lock(release, service).read_text(), sorted(index_settings().items()), uv_binary().stat().st_size)
+def _marker(paths: Paths, release: str, service: str, wanted: Path) -> Path:
+    key = digest(wanted.read_text(), sorted(index_settings().items()), uv_binary().stat().st_size)
     return paths.cache / "warm" / f"{service}-{release}-{key}"
 
 
-def _warm_service(paths: Paths, release: str, service: str) -> None:
+def _warm_service(paths: Paths, release: str, service: str, wanted: Path) -> None:
     if not _SYSTEM_PYTHON.exists():
         raise LabError(f"{_SYSTEM_PYTHON} is missing, and the hosts run Debian's Python; next: apt-get install python3")
     work = paths.cache / "warm" / f".{service}-{release}"
@@ -176,12 +188,11 @@ def _warm_service(paths: Paths, release: str, service: str) -> None:
     tool = str(uv_binary())
     target = str(work / "venv")
     run([tool, "venv", "-q", "--python", str(_SYSTEM_PYTHON), target], env=env)
-    wanted = ["--requirement", str(lock(release, service))]
     run(
-        [tool, "pip", "install", "-q", "--python", f"{target}/bin/python", *wanted],
+        [tool, "pip", "install", "-q", "--python", f"{target}/bin/python", "--requirement", str(wanted)],
         env=env,
         timeout=1800,
         remedy="check that this machine reaches its Python package index, then run it again",
     )
     overlay.discard(work)
-    _marker(paths, release, service).touch()
+    _marker(paths, release, service, wanted).touch()

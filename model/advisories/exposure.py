@@ -60,6 +60,7 @@ class Exposure(Record):
         elsewhere: ids of advisories about nothing that this cloud has.
         doubts: advisories that cannot be judged at all: the id, and why.
         notes: what else is old on the hosts: kernels, guests' QEMU.
+        services: by service, the versions that start or run somewhere.
         unread: hosts that could not be read, and why.
     """
 
@@ -71,6 +72,7 @@ class Exposure(Record):
     elsewhere: tuple[str, ...] = ()
     doubts: dict[str, str] = {}
     notes: tuple[Note, ...] = ()
+    services: dict[str, tuple[str, ...]] = {}
     unread: dict[str, str] = {}
 
     def of(self, verdict: Verdict) -> tuple[Finding, ...]:
@@ -107,8 +109,21 @@ def judge_exposure(
         elsewhere=tuple(one.id for one in advisories if one.id not in concerned and one.id not in doubts),
         doubts=doubts,
         notes=tuple(note for host, one in reading.hosts.items() for note in notes_of(host, one)),
+        services=_present(inventory, reading),
         unread=unread,
     )
+
+
+def _present(inventory: Inventory, reading: CloudReading) -> dict[str, tuple[str, ...]]:
+    """Return by service the versions from which units start or run."""
+    found: dict[str, set[str]] = {}
+    for host, one in reading.hosts.items():
+        for component in components_on(inventory, host):
+            here = found.setdefault(component.service, set())
+            here |= {each.version for each in one.environments.get(component.service, ()) if each.active}
+            unit = one.units.get(component.unit)
+            here |= {version for process in unit.processes for version in process.environments} if unit else set()
+    return {service: tuple(sorted(versions)) for service, versions in found.items()}
 
 
 def products_of(advisories: Iterable[Advisory]) -> tuple[str, ...]:

@@ -63,6 +63,21 @@ def test_installs_beside_and_brings_its_files(machine: Machine) -> None:
     assert f"{machine.root}/repository/2026.1/nova/requirements.txt" in machine.log.read_text()
 
 
+@pytest.mark.parametrize("own_files", [False, True])
+def test_a_point_release_has_a_lock_of_its_own_and_files_at_least_of_the_release(
+    machine: Machine, *, own_files: bool
+) -> None:
+    own = machine.root / "repository/2026.1/nova/33.0.2"
+    (own / "files" / "etc" if own_files else own).mkdir(parents=True)
+    (own / "requirements.txt").write_text("nova==33.0.2\n")
+    if own_files:
+        (own / "files" / "etc" / "release.conf").write_text("[own]\n")
+    assert machine.sh(machine.adapter.install("nova", "33.0.2", "2026.1")).stdout == "installed\n"
+    assert f"{own}/requirements.txt" in machine.log.read_text()
+    found = (machine.root / "opt/venvs/nova-33.0.2/etc/release.conf").read_text()
+    assert found == ("[own]\n" if own_files else "[DEFAULT]\n")
+
+
 def test_a_complete_version_is_kept(machine: Machine) -> None:
     for said in ("installed\n", "already installed\n"):
         assert machine.sh(machine.adapter.install("nova", "33.0.1", "2026.1")).stdout == said

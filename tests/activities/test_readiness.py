@@ -73,7 +73,7 @@ def test_a_lock_file_that_cannot_be_resolved_is_told(request_: UpgradeRequest, t
     program.parent.mkdir()
     program.write_text("#!/bin/sh\necho no version of keystone==30.0.0 >&2\nexit 1\n")
     program.chmod(0o755)
-    command = repository_command(request_.inventory, "2026.2", ["keystone", "nova"])
+    command = repository_command(request_, ["keystone", "nova"])
     done = subprocess.run(
         ["sh", "-c", command],
         capture_output=True,

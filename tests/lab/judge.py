@@ -40,9 +40,9 @@ def schema_of_nova() -> str:
     return next(release for release, known in NOVA_HEAD.items() if known == head)
 
 
-def assert_wholly_at(release: str, *, schema: str | None = None) -> None:
+def assert_wholly_at(release: str, *, schema: str | None = None, versions: dict[str, str] | None = None) -> None:
     """Every process, every service record; and the schema, which stays that of the newer release after a rollback."""
-    versions = VERSIONS[release]
+    versions = versions or VERSIONS[release]
     for name, address in {**addresses("control"), **addresses("compute")}.items():
         units = CONTROL_UNITS if name.startswith("ctl") else ("nova-compute",)
         for unit in units:

@@ -141,3 +141,42 @@ def _above(plan: Plan) -> dict[str, set[str]]:
 def test_steps_are_plain_data() -> None:
     for step in _plan().steps:
         assert Step.model_validate_json(step.model_dump_json()) == step
+
+
+def _within(running: dict[str, str] | None = None, **versions: str) -> Plan:
+    """Return the plan for point releases of 2025.1; ``running`` is nova's version by host where it differs."""
+    request = upgrade("2025.1", "2025.1", versions=versions, approvals={"commit": "auto"})
+    read = facts(request)
+    hosts = dict(read.hosts)
+    for host, version in (running or {}).items():
+        units = {u: version if u.startswith("nova") else v for u, v in hosts[host].running.items()}
+        hosts[host] = hosts[host].model_copy(update={"running": units})
+    return make_plan(request, read.model_copy(update={"hosts": hosts}))
+
+
+def test_point_releases_touch_only_their_services() -> None:
+    plan = _within(keystone="27.0.1")
+    assert {step.service for step in plan.steps if step.service} == {"keystone"}
+    assert not [step for step in plan.steps if step.group and step.group.startswith("host/")]
+    assert (plan.source, plan.target) == ("2025.1", "2025.1 with keystone 27.0.1")
+    after = [step.params["versions"] for step in plan.steps if step.action is Action.VERIFY_CLOUD]
+    assert after[-1] == {"keystone": "27.0.1", "placement": "13.0.0", "glance": "30.0.0", "nova": "31.0.0"}
+
+
+def test_point_releases_never_pass_a_point_of_no_return() -> None:
+    plan = _within(keystone="27.0.1", glance="30.2.0", nova="31.3.1")
+    assert not [step for step in plan.steps if step.reversibility in (Reversibility.R3, Reversibility.R4)]
+    assert not [step for step in plan.steps if step.action is Action.RUN_MANAGE]
+    installs = {step.params["version"] for step in plan.steps if step.action is Action.INSTALL}
+    assert installs == {"27.0.1", "30.2.0", "31.3.1"}
+    assert {step.params["release"] for step in plan.steps if step.action is Action.INSTALL} == {"2025.1"}
+
+
+def test_hosts_that_run_the_point_release_already_are_left_in_peace() -> None:
+    mended = {"ctl1": "31.3.1", "ctl2": "31.3.1", "cmp1": "31.3.1"}
+    plan = _within(mended, nova="31.3.1")
+    assert {step.group for step in plan.steps if step.group and step.group.startswith("host/")} == {"host/cmp2"}
+    before = next(step.params["versions"] for step in plan.steps if step.action is Action.CHECK_CLOUD)
+    assert "nova" not in before
+    switches = {s.target: s.undo.params["version"] for s in plan.steps if s.action is Action.SWITCH_COMPUTE and s.undo}
+    assert switches == {"cmp2": "31.0.0"}

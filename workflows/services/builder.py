@@ -6,10 +6,10 @@ from typing import Any
 
 from model.actions import ApiParams, CheckContractParams, InstallParams, ManageParams, SwitchParams, as_params
 from model.base import Record
-from model.components import Component
+from model.components import Component, components_on
 from model.inventory import Inventory, Role
 from model.plan import Action, Phase, Reversibility, Step, Undo
-from model.releases import Release, find_release
+from model.releases import Release
 from model.spec import UpgradeRequest
 from model.work import Facts
 
@@ -52,12 +52,12 @@ class Context:
     @property
     def source(self) -> Release:
         """The release before."""
-        return find_release(self.inventory.release)
+        return self.request.source
 
     @property
     def target(self) -> Release:
         """The release after."""
-        return find_release(self.request.spec.to)
+        return self.request.target
 
     @property
     def control(self) -> tuple[str, ...]:
@@ -74,6 +74,24 @@ class Context:
         read = self.facts.hosts.get(host)
         running = read.running.get(component.unit) if read is not None else None
         return running or self.source.versions[component.service]
+
+    @property
+    def mixed(self) -> frozenset[str]:
+        """The services that run from more than one version now, as it was read."""
+        found: dict[str, set[str]] = {}
+        for host in self.inventory.hosts:
+            for component in components_on(self.inventory, host):
+                found.setdefault(component.service, set()).add(self.old_version(component, host))
+        return frozenset(service for service, versions in found.items() if len(versions) > 1)
+
+    def is_new(self, host: str) -> bool:
+        """Tell whether a compute host runs the wanted point releases already: there is nothing to do on it."""
+        parts = [c for c in components_on(self.inventory, host) if c.role is Role.COMPUTE]
+        return self.request.within_series and all(
+            self.old_version(part, host) == self.new_version(part.service)
+            for part in parts
+            if part.service in self.request.services
+        )
 
     def new_version(self, service: str) -> str:
         """Return the version that the target release brings."""

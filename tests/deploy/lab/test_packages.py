@@ -59,6 +59,18 @@ def test_a_package_holds_lock_and_overlay(tmp_path: Path) -> None:
     ]
 
 
+def test_the_repository_has_the_versions_that_mend_what_2025_1_is_exposed_to(tmp_path: Path) -> None:
+    found = {service: list(packages.point_locks("2025.1", service)) for service in SERVICES}
+    assert found == {"keystone": ["27.0.2"], "placement": ["13.0.0+1"], "glance": ["30.2.0"], "nova": ["31.3.1"]}
+    for service, versions in found.items():
+        packages.write_package(tmp_path / service, "2025.1", service)
+        for version in versions:
+            text = (tmp_path / service / version / "requirements.txt").read_text()
+            assert packages.parse_version(text, service) == version.partition("+")[0]
+            assert "://" not in text
+            assert "keystonemiddleware==10.9.1" in text
+
+
 def test_the_guest_driver_is_valid_python() -> None:
     text = templates.release_files("2026.2", "nova")["lib/python3.11/site-packages/nova/virt/persistfake.py"]
     compile(text, "persistfake.py", "exec")
