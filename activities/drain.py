@@ -10,6 +10,7 @@ from activities.drain_watch import Charge, Watcher
 from activities.errors import StackrollError, StepFailed
 from activities.retarget import Retarget
 from activities.ssh import Hosts
+from activities.standstill import times_of
 from activities.traffic import Traffic
 from model.classify import MOVED_BY, STOPPED_BY
 from model.drain import Decision, HostView, next_moves
@@ -26,7 +27,7 @@ class Drain:
     """One drain on its way. What it remembers only slows it down or counts refusals; what counts is read from nova."""
 
     def __init__(self, charge: Charge, hosts: Hosts, traffic: Traffic) -> None:
-        self._charge, self._traffic = charge, traffic
+        self._charge, self._hosts, self._traffic = charge, hosts, traffic
         self._inventory, self._orders, self._host = charge.inventory, charge.orders, charge.orders.host
         self._report = DrainReport(charge.orders, charge.decided)
         self._watch = Watcher(charge, hosts, self._report)
@@ -70,7 +71,9 @@ class Drain:
             await self._take_marks(moves)
             self._report.warn(await self._watch.crowded(moves))
             self._report.warn(f"guest {guest}: {reason}" for guest, reason in self._retarget.reasons.items())
-        return self._report.result(moves, self._stays)
+        times, problems = await times_of(self._hosts, self._inventory, self._orders, moves)
+        self._report.warn(problems)
+        return self._report.result(moves, self._stays, times)
 
     async def _decide(self) -> Decision:
         view = await self._watch.look()

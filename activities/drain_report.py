@@ -43,10 +43,18 @@ class DrainReport:
         self._most = max(self._most, decision.left)
         return progress_line(self._orders.host, decision, memory, most=self._most, guests=self._guests, held=held)
 
-    def result(self, moves: Iterable[Migration], stays: Iterable[str]) -> StepResult:
-        """Return what came of it, by nova's records; ``stays`` are the guests that are still there."""
+    def result(
+        self, moves: Iterable[Migration], stays: Iterable[str], times: Mapping[int, dict[str, float]]
+    ) -> StepResult:
+        """Return what came of it, by nova's records.
+
+        Args:
+            moves: from and to the host.
+            stays: the guests that are still there.
+            times: by migration, for how many seconds its guest was ``paused`` or ``off``, where that is known.
+        """
         left = [self._guests[guest] for guest in stays]
-        rows = outcome(self._orders, moves, self._classes, left)
+        rows = outcome(self._orders, moves, self._classes, left, times)
         moved = [{key: row[key] for key in ("guest", "to", "migration")} for row in rows if row["how"] != "stop"]
         what = f"{count(len(moved), 'guest')} moved" if moved else "no guest moved" if left else "no guest was on it"
         what += f", {count(len(left), 'guest')} stayed, switched off" if left else ""

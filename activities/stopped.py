@@ -6,6 +6,7 @@ They are known by the mark that the run left in their metadata before it stopped
 from activities import servers
 from activities.context import progress, remaining, wait_for
 from activities.errors import StepFailed
+from activities.standstill import off_while_stopped
 from model.actions import StartGuestsParams
 from model.classify import STOPPED_BY
 from model.fleet import FleetGuest
@@ -25,12 +26,15 @@ async def start_guests(work: Work, params: StartGuestsParams, *, poll: float) ->
     if not mine:
         return StepResult(summary=f"no guest of {params.host} was stopped by this run")
     failed: dict[str, str] = {}
+    off: dict[str, float] = {}
     for number, guest in enumerate(mine, 1):
         progress(f"starting guest {guest.name}, {number} of {len(mine)} on {params.host}")
         # What time is left is shared by those that are left.
         limit = max(1.0, min(params.each, remaining(work) / (len(mine) - number + 1)))
         if problem := await _start(work.inventory, guest, limit=limit, poll=poll):
             failed[guest.id] = f"guest {guest.name} ({guest.id}): {problem}"
+        elif (seconds := await off_while_stopped(work.inventory, guest.id)) is not None:
+            off[guest.id] = seconds
     if len(failed) == len(mine):
         raise StepFailed(
             "none of the guests that this run has stopped on it comes back",
@@ -41,7 +45,7 @@ async def start_guests(work: Work, params: StartGuestsParams, *, poll: float) ->
     summary = f"{len(mine) - len(failed)} of {count(len(mine), 'guest')} on {params.host} run again"
     summary += f"; somebody must see to: {'; '.join(failed.values())}" if failed else ""
     started = [guest.id for guest in mine if guest.id not in failed]
-    return StepResult(summary=summary, details={"started": started, "failed": failed})
+    return StepResult(summary=summary, details={"started": started, "failed": failed, "off": off})
 
 
 async def _start(inventory: Inventory, guest: FleetGuest, *, limit: float, poll: float) -> str:

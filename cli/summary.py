@@ -15,6 +15,8 @@ from model.status import ApiAvailability, Report, StepState
 from model.words import count, duration, milliseconds
 
 _MOST_ROWS = 40
+_NUMBERS = {"requests", "failed", "median", "p99", "slowest", "longest gap"}
+_NUMBERS |= {"moves", "took", "longest pause", "off for", "restarts", "failed attempts"}
 TONE_STYLES = {Tone.GOOD: "green", Tone.WARN: "yellow", Tone.BAD: "red", Tone.OPEN: "blue"}
 
 
@@ -27,6 +29,8 @@ def summary(report: Report) -> RenderableType:
             parts += [Text(), *failure(step, report.status)]
     if page.fleet is not None and page.fleet.hosts:
         parts += [Text(), _fleet(page.fleet)]
+    if page.fleet is not None and page.fleet.guests:
+        parts += [Text(), _moved(page.fleet)]
     if page.hosts:
         parts += [Text(), _versions(page.hosts)]
     if lost := [api for api in page.apis if api.lost]:
@@ -60,7 +64,7 @@ def _facts(facts: Sequence[Fact]) -> Table:
 def _table(*columns: str) -> Table:
     table = Table(show_edge=False, pad_edge=False, header_style="bold")
     for name in columns:
-        right = name in {"requests", "failed", "median", "p99", "slowest", "longest gap"}
+        right = name in _NUMBERS
         table.add_column(name, justify="right" if right else "left", overflow="fold")
     return table
 
@@ -105,6 +109,28 @@ def _fleet(fleet: FleetReport) -> Group:
         for one in fleet.skipped[:_MOST_ROWS]
     ]
     return Group(*parts)
+
+
+def _moved(fleet: FleetReport) -> Group:
+    shown = fleet.guests[:_MOST_ROWS]
+    restarts, failed = any(guest.restarts for guest in shown), any(guest.failed for guest in shown)
+    more = [*(["restarts"] if restarts else []), *(["failed attempts"] if failed else [])]
+    table = _table("guest", "moves", "how", "way", "took", "longest pause", "off for", *more)
+    for guest in shown:
+        unknown = Text("not known" if "live" in guest.how else "", style="dim")
+        table.add_row(
+            Text(guest.name or guest.guest),
+            str(guest.moves),
+            ", ".join(dict.fromkeys(guest.how)),
+            Text(" → ".join(guest.path)),
+            duration(sum(guest.seconds)) if guest.seconds else "",
+            unknown if guest.paused is None else milliseconds(guest.paused),
+            "" if guest.off is None else duration(guest.off),
+            *([str(guest.restarts or "")] if restarts else []),
+            *([Text(str(guest.failed or ""), style="yellow")] if failed else []),
+        )
+    left = len(fleet.guests) - len(shown) + fleet.left_out
+    return Group(table, *([Text(f"and {count(left, 'more guest')}", style="dim")] if left else []))
 
 
 def _guests(guests: Sequence[GuestRow]) -> Table:

@@ -64,6 +64,7 @@ def outcome(
     migrations: Iterable[Migration],
     classes: Mapping[str, Classified],
     stays: Iterable[FleetGuest],
+    times: Mapping[int, dict[str, float]] | None = None,
 ) -> list[JsonObject]:
     """Return what came of each guest since the drain was ordered: from nova's records, whoever began a move.
 
@@ -72,11 +73,22 @@ def outcome(
         migrations: from and to the host.
         classes: of the guests that this worker has seen on it.
         stays: the guests that are on it still, switched off.
+        times: by migration, for how many seconds its guest was ``paused`` or ``off``, where that is known.
     """
     rows = tuple(move for move in migrations if move.source == orders.host and move.created >= orders.since)
-    done = [move for move in rows if move.status in {"completed", "confirmed"}]
-    found = [_moved(move, rows, orders, classes.get(move.guest)) for move in sorted(done, key=lambda move: move.id)]
+    known = times or {}
+    found = [_moved(move, rows, orders, classes.get(move.guest)) | known.get(move.id, {}) for move in _done(rows)]
     return [*found, *(_stayed(guest, rows, orders, classes.get(guest.id)) for guest in stays)][:MOST_GUESTS]
+
+
+def arrivals(orders: Orders, migrations: Iterable[Migration]) -> tuple[Migration, ...]:
+    """Return how each guest has left a host since its drain was ordered: its last migration that was completed."""
+    rows = (move for move in migrations if move.source == orders.host and move.created >= orders.since)
+    return tuple({move.guest: move for move in _done(rows)}.values())
+
+
+def _done(rows: Iterable[Migration]) -> list[Migration]:
+    return sorted((move for move in rows if move.status in {"completed", "confirmed"}), key=lambda move: move.id)
 
 
 def _moved(move: Migration, rows: Iterable[Migration], orders: Orders, known: Classified | None) -> JsonObject:

@@ -8,6 +8,7 @@ from model.outlook import Outlook
 from model.placement.records import Skipped
 from model.plan import Action, Plan, Step
 from model.status import StepState, StepStatus
+from model.words import count, duration, milliseconds
 
 MOST_GUESTS = 500
 _PHASES = {
@@ -46,7 +47,8 @@ class GuestLine(Record):
         path: the hosts that it was on.
         moves: how often it was moved.
         seconds: how long that took, each time.
-        paused: the longest time that it stood still, in seconds, where it is known.
+        paused: the longest time that it stood still while it moved live, in seconds; None where nothing tells.
+        off: the longest time that it was off, moved cold or stopped, in seconds; None where nothing tells of one.
         failed: attempts that failed.
         restarts: how often it was stopped and started.
     """
@@ -58,6 +60,7 @@ class GuestLine(Record):
     moves: int = 0
     seconds: tuple[float, ...] = ()
     paused: float | None = None
+    off: float | None = None
     failed: int = 0
     restarts: int = 0
 
@@ -70,6 +73,8 @@ class FleetReport(Record):
         movers: guests that were moved; ``moves``: how often in all; ``most``: one of them at the most.
         predicted: the moves that the plan foresaw; ``bound``: no order does with fewer.
         hows: how often in which way.
+        paused: the longest time that any guest stood still while it moved live, in seconds.
+        pauses: the live moves of which that is known.
         skipped: hosts that were not done, and why; those that are exposed among them.
     """
 
@@ -83,6 +88,8 @@ class FleetReport(Record):
     predicted: int = 0
     bound: int = 0
     hows: dict[str, int] = {}
+    paused: float | None = None
+    pauses: int = 0
     skipped: tuple[Skipped, ...] = ()
 
 
@@ -90,8 +97,9 @@ def report_fleet(
     plan: Plan, steps: Mapping[str, StepStatus], details: Mapping[str, JsonObject], outlook: Outlook
 ) -> FleetReport:
     """Count what became of hosts and guests."""
-    told = [details[step.id] for step in plan.steps if step.id in details and step.action is Action.DRAIN_COMPUTE]
-    guests = _guests(row for one in told for row in one.get("guests") or one.get("moved") or ())
+    rows = _rows(plan, details)
+    guests = _guests(rows, _off(plan, details))
+    pauses = [float(row["paused"]) for row in rows if row.get("paused") is not None]
     ordered = sorted(guests, key=lambda line: (-line.failed, -line.moves, -line.restarts, line.name, line.guest))
     hows: dict[str, int] = {}
     for line in guests:
@@ -108,6 +116,8 @@ def report_fleet(
         predicted=outlook.cost.moves if outlook.cost else 0,
         bound=outlook.bound,
         hows=hows,
+        paused=max(pauses, default=None),
+        pauses=len(pauses),
         skipped=outlook.skipped,
     )
 
@@ -154,13 +164,46 @@ def _worst(states: set[StepState]) -> StepState:
     return next((state for state in order if state in states), StepState.PENDING)
 
 
-def _guests(rows: Iterable[JsonObject]) -> list[GuestLine]:
+def guest_line(plan: Plan, details: Mapping[str, JsonObject], guest: str) -> GuestLine | None:
+    """Return what was done to the guest of this id, or of this name; None when nothing was."""
+    lines = _guests(_rows(plan, details), _off(plan, details))
+    return next((line for line in lines if guest in (line.guest, line.name)), None)
+
+
+def tell_guest(line: GuestLine) -> str:
+    """Say what was done to a guest."""
+    hows = ", ".join(dict.fromkeys(line.how))
+    took = f" in {duration(sum(line.seconds))}" if line.seconds else ""
+    words = [f"moved {hows} on the way {' → '.join(line.path)}{took}" if line.moves else "stayed on its host, stopped"]
+    if "live" in line.how:
+        known = "is not known" if line.paused is None else f"was {milliseconds(line.paused)}"
+        words.append(f"its longest pause {known}")
+    words += [f"off for {duration(line.off)}"] if line.off is not None else []
+    words += [f"{count(line.failed, 'attempt')} failed"] if line.failed else []
+    return f"done: {'; '.join(words)}"
+
+
+def _rows(plan: Plan, details: Mapping[str, JsonObject]) -> list[JsonObject]:
+    told = [details[step.id] for step in _of(plan.steps, Action.DRAIN_COMPUTE, details)]
+    return [row for one in told for row in one.get("guests") or one.get("moved") or ()]
+
+
+def _off(plan: Plan, details: Mapping[str, JsonObject]) -> dict[str, float]:
+    """For how long guests were off that were stopped where they are, by id."""
+    found: dict[str, float] = {}
+    for step in _of(plan.steps, Action.START_GUESTS, details):
+        for guest, seconds in (details[step.id].get("off") or {}).items():
+            found[guest] = max(found.get(guest, 0.0), float(seconds))
+    return found
+
+
+def _guests(rows: Iterable[JsonObject], off: Mapping[str, float]) -> list[GuestLine]:
     found: dict[str, GuestLine] = {}
     for row in rows:
         id_ = str(row["guest"])
         line = found.get(id_) or GuestLine(guest=id_)
         found[id_] = _with(line, row)
-    return list(found.values())
+    return [line.model_copy(update={"off": _longest(line.off, off.get(line.guest))}) for line in found.values()]
 
 
 def _with(line: GuestLine, row: JsonObject) -> GuestLine:
@@ -168,7 +211,7 @@ def _with(line: GuestLine, row: JsonObject) -> GuestLine:
     moved = how != "stop"
     path = (*line.path, *((source,) if source and line.path[-1:] != (source,) else ()), *((target,) if moved else ()))
     failed = row.get("failed") or {}
-    pause, seconds = row.get("paused"), row.get("seconds")
+    seconds = row.get("seconds")
     return line.model_copy(
         update={
             "name": row.get("name") or line.name,
@@ -176,11 +219,16 @@ def _with(line: GuestLine, row: JsonObject) -> GuestLine:
             "path": tuple(str(name) for name in path if name),
             "moves": line.moves + moved,
             "seconds": (*line.seconds, float(seconds)) if seconds is not None else line.seconds,
-            "paused": max(line.paused or 0.0, float(pause)) if pause is not None else line.paused,
+            "paused": _longest(line.paused, row.get("paused")),
+            "off": _longest(line.off, row.get("off")),
             "failed": line.failed + (sum(failed.values()) if isinstance(failed, dict) else int(failed)),
             "restarts": line.restarts + (not moved),
         }
     )
+
+
+def _longest(known: float | None, other: float | None) -> float | None:
+    return known if other is None else max(known or 0.0, float(other))
 
 
 def _took(status: StepStatus) -> float | None:

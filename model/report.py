@@ -30,7 +30,7 @@ from model.report_parts import (
     told,
 )
 from model.status import Event, Report, RunState, StepState, StepStatus
-from model.words import clock, count, duration, elapsed
+from model.words import clock, count, duration, elapsed, milliseconds
 
 # A report with more events than this would come near what Temporal takes as one payload.
 MOST_EVENTS = 2_000
@@ -177,10 +177,26 @@ def _fleet_facts(fleet: FleetReport) -> Iterable[Fact]:
     )
     tone = Tone.WARN if restarts else Tone.GOOD
     yield Fact(label="guests stopped", value=str(restarts) if restarts else "none", note=note, tone=tone)
+    yield from _pauses(fleet)
     away = [host.away for host in fleet.hosts if host.away is not None]
     if away:
         note = f"{duration(min(away))} to {duration(max(away))}"
         yield Fact(label="a host's turn", value=duration(sum(away) / len(away)), note=note)
+
+
+def _pauses(fleet: FleetReport) -> Iterable[Fact]:
+    """Return how long guests did not run that went on, and that were off: as far as anybody has told."""
+    if live := fleet.hows.get("live", 0):
+        longest = max(fleet.guests, key=lambda guest: guest.paused or 0.0, default=None)
+        name = (longest.name or longest.guest) if longest and longest.paused == fleet.paused is not None else ""
+        known = f"known of {fleet.pauses} of {count(live, 'live move')}" if fleet.pauses < live else "of all live moves"
+        note = f"{name}; {known}" if name else known if fleet.pauses else "no hypervisor could be asked"
+        value = "not known" if fleet.paused is None else milliseconds(fleet.paused)
+        yield Fact(label="longest pause of a guest", value=value, note=note)
+    if off := [guest for guest in fleet.guests if guest.off is not None]:
+        longest_off = max(off, key=lambda guest: guest.off or 0.0)
+        note = f"{longest_off.name or longest_off.guest}; {count(len(off), 'guest')} moved cold or stopped"
+        yield Fact(label="longest off", value=duration(longest_off.off or 0.0), note=note, tone=Tone.WARN)
 
 
 def _more_facts(report: Report) -> Iterable[Fact]:

@@ -55,6 +55,8 @@ class Machine:
         restarts: how often it has begun anew since it began for the first time.
         moves: how often it has come to another host.
         deaths: why it ended, each time it ended without having been asked to.
+        arrival: how many seconds the last live migration took and how many of them it stood still, as its hypervisor
+            remembers; None when it was started there.
     """
 
     guest: str
@@ -64,6 +66,7 @@ class Machine:
     moves: int = 0
     pauses: list[Pause] = field(default_factory=list)
     deaths: list[str] = field(default_factory=list)
+    arrival: tuple[float, float] | None = None
     _lives: int = 0
     _counted: float = 0.0
     _since: float = 0.0
@@ -97,7 +100,7 @@ class Machine:
         """End; ``death`` says why, if nobody had asked for it."""
         if death and self.power is not Power.OFF:
             self.deaths.append(death)
-        self.power, self._counted = Power.OFF, 0.0
+        self.power, self._counted, self.arrival = Power.OFF, 0.0, None
 
     def freeze(self, now: float, power: Power = Power.PAUSED) -> None:
         """Pause it, or save it to disk."""

@@ -188,6 +188,7 @@ class Mover:
         self._ground.machines.put(guest.id, move.target)
         gap = self._durations.forced_gap if move.force else self._durations.gap
         machine.stand_still(now, gap / self._clock.speed, "forced live migration" if move.force else "live migration")
+        machine.arrival = (now - move.created, gap / self._clock.speed)
         guest.rest()
         move.copying = None
         self._ground.set(move, "completed")

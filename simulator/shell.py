@@ -10,8 +10,10 @@ from collections.abc import Callable
 from activities.drain_watch import DOMAINS
 from activities.packaging.venv import Venv
 from activities.readiness import QUEUES
+from activities.standstill import pauses_command
 from model.components import find_distribution
 from model.inventory import Packaging, Role
+from model.standstill import HEADER
 from simulator import boot_commands, readiness
 from simulator.cloud import SimCloud
 from simulator.dumps import DumpError
@@ -23,6 +25,7 @@ from simulator.jobs import BrokenConnectionError, Jobs
 from simulator.objects import known_objects
 from simulator.schemas import SqlError, UnknownCommandError, shipped
 from simulator.settings import PACKAGES, REPOSITORY
+from simulator.virsh import completed_job
 
 Answer = tuple[int, str, str]
 _UNITS = re.compile(r"^for unit in (?P<units>[^;\n]*); do\n  echo \"U ", re.MULTILINE)
@@ -35,6 +38,7 @@ _READ_IF_THERE = re.compile(r"^\[ ! -e (?P<path>\S+) \] \|\| cat (?P=path)$")
 _JOURNAL = re.compile(r"^journalctl -u (?P<unit>[\w.-]+) -n (?P<lines>\d+) --no-pager -o cat$")
 _HEADS = re.compile(rf"{re.escape(PACKAGES)}/venvs/([a-z]+)-([^/]+)/bin/python$")
 _DOMAINS = {DOMAINS, f"sh -c {shlex.quote(DOMAINS)}"}
+_PAUSES = re.compile(rf"^{re.escape(pauses_command(['GUESTS'])).replace('GUESTS', '(?P<guests>[^;]*)')}$")
 _REBOOTS = {"systemctl reboot", "reboot", "shutdown -r now"}
 _TOOLS_OF = {Role.DATABASE: {"mariadb", "mysql", "mariadb-dump", "mysqldump"}, Role.LOAD_BALANCER: {"socat"}}
 
@@ -172,13 +176,21 @@ class Shell:
         if found := _JOURNAL.search(command):
             unit, lines = found["unit"], int(found["lines"])
             return "journal", lambda: _journal(host, unit, lines)
-        if command in _DOMAINS:
-            return "domains", lambda: self._domains(host)
+        if (asked := self._virsh_meaning(host, command)) is not None:
+            return asked
         if command.strip() in _REBOOTS:
             return "reboot", lambda: self._reboot(host)
         if command.strip() in _SMALL:
             return command.strip(), lambda: (0, _SMALL[command.strip()](host), "")
         return "unknown", lambda: self._refuse(host, command)
+
+    def _virsh_meaning(self, host: Host, command: str) -> tuple[str, Callable[[], Answer]] | None:
+        if command in _DOMAINS:
+            return "domains", lambda: self._domains(host)
+        if found := _PAUSES.match(command):
+            guests = found["guests"].split()
+            return "pauses", lambda: self._pauses(host, guests)
+        return None
 
     def _inspect(self, host: Host, part: Part) -> Answer:
         """Answer what only looks at an installed version, or at dumps."""
@@ -235,6 +247,15 @@ class Shell:
             return 1, "", "error: failed to connect to the hypervisor\n"
         running = [machine for machine in self._cloud.machines.on(host.name) if machine.runs]
         return 0, "".join(f"{machine.guest} {instance_name(machine.guest)}\n" for machine in running), ""
+
+    def _pauses(self, host: Host, guests: list[str]) -> Answer:
+        """Tell of the last migration of machines, as virsh does."""
+        if "libvirtd" not in host.others:
+            return 127, "", ""
+        here = {machine.guest: machine for machine in self._cloud.machines.on(host.name)}
+        up = host.others["libvirtd"]
+        said = (f"{HEADER}{guest}\n{completed_job(here.get(guest), guest, up=up)}" for guest in guests)
+        return 0, "".join(said), ""
 
     def _reboot(self, host: Host) -> Answer:
         self._cloud.spawn(self._cloud.reboot(host))

@@ -26,7 +26,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.walker import Walker
 
 # What these steps found, a report tells.
-_TOLD = frozenset({Action.DRAIN_COMPUTE, Action.REBOOT_HOST})
+_TOLD = frozenset({Action.DRAIN_COMPUTE, Action.REBOOT_HOST, Action.START_GUESTS})
 
 
 class _Group:

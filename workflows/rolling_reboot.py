@@ -14,7 +14,7 @@ with workflow.unsafe.imports_passed_through():
     from model.inventory import Inventory
     from model.outlook import Outlook, RebootPlanResult, explain_guest, explain_host
     from model.plan import Action, Plan, Step
-    from model.reboot_report import report_fleet
+    from model.reboot_report import guest_line, report_fleet, tell_guest
     from model.reboot_spec import RebootRequest
     from model.rolling import Limits
     from model.spec import OnFailure
@@ -230,7 +230,9 @@ class RollingReboot(Run):
             (step for step in self.ledger.plan.steps if step.action is Action.DRAIN_COMPUTE) if self.ledger.plan else ()
         )
         moves = {s.target: s.params["targets"][id_] for s in drains if id_ in s.params.get("targets", {})}
-        return explain_guest(self._outlook, subject, moves) or ""
+        planned = explain_guest(self._outlook, subject, moves)
+        done = guest_line(self.ledger.plan, self.ledger.details, id_) if self.ledger.plan else None
+        return "\n".join([*([planned] if planned else []), *([tell_guest(done)] if done else [])])
 
 
 def _headline(request: Any) -> tuple[str, str]:

@@ -33,6 +33,7 @@ class FakeCloud:
         copies: bytes of memory that each running migration has left, as nova tells with each look.
         unclean: whether failed migrations keep their room in placement.
         dead: guests that do not start.
+        actions: what nova did to guests, the newest first.
     """
 
     hosts: tuple[str, ...] = ("cmp1", "cmp2")
@@ -48,6 +49,7 @@ class FakeCloud:
     copies: dict[int, list[int]] = field(default_factory=dict)
     unclean: bool = False
     dead: set[str] = field(default_factory=set)
+    actions: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     before: dict[str, str] = field(default_factory=dict)
     groups: list[dict[str, Any]] = field(default_factory=list)
     aggregates: list[dict[str, Any]] = field(default_factory=list)
@@ -295,7 +297,10 @@ class FakeCloud:
             self.pass_time()
             return 200, {"server": self.servers[guest]}
         if parts[2] == "os-instance-actions":
-            return 200, {"instanceActions": []}
+            rows = self.actions.get(guest, [])
+            if len(parts) == 3:
+                return 200, {"instanceActions": [{k: v for k, v in row.items() if k != "events"} for row in rows]}
+            return 200, {"instanceAction": next(row for row in rows if row["request_id"] == parts[3])}
         if parts[2] == "metadata":
             return self._metadata(method, self.servers[guest], parts, body)
         if parts[2] == "migrations":

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from rich.console import Console
 
 from activities.report import render_html
@@ -10,7 +11,7 @@ from cli.view import screen
 from model.base import JsonObject
 from model.placement.records import Skipped
 from model.plan import Plan
-from model.reboot_report import GuestLine, report_fleet
+from model.reboot_report import GuestLine, guest_line, report_fleet, tell_guest
 from model.reboot_spec import RebootRequest
 from model.report import Tone, make_page
 from model.route import fleet_line, way
@@ -45,10 +46,11 @@ def moved(guest: str, source: str, target: str, **more: Any) -> JsonObject:
 
 
 DETAILS: dict[str, JsonObject] = {
-    "cmp1/drain": {"guests": [moved("a", "cmp1", "cmp2", seconds=12.0, failed={"live": 1})]},
+    "cmp1/drain": {"guests": [moved("a", "cmp1", "cmp2", seconds=12.0, paused=0.238, failed={"live": 1})]},
     "cmp2/drain": {
         "guests": [moved("a", "cmp2", "cmp1", seconds=8.0), {"guest": "s", "how": "stop", "from": "cmp2", "to": "cmp2"}]
     },
+    "cmp2/start": {"started": ["s"], "failed": {}, "off": {"s": 95.0}},
     "cmp1/reboot": {"kernel": "6.1.0-41-amd64"},
 }
 
@@ -66,14 +68,43 @@ def test_guests_and_hosts_are_counted() -> None:
         path=("cmp1", "cmp2", "cmp1"),
         moves=2,
         seconds=(12.0, 8.0),
+        paused=0.238,
         failed=1,
     )
     assert (stopped.guest, stopped.moves, stopped.restarts) == ("s", 0, 1)
+    assert (stopped.paused, stopped.off) == (None, 95.0)
+    assert (told.paused, told.pauses) == (0.238, 1)
     hosts = {host.host: host for host in told.hosts}
     assert (hosts["cmp1"].guests, hosts["cmp1"].kernel, hosts["cmp1"].state) == (1, "6.1.0-41-amd64", StepState.DONE)
     assert hosts["cmp1"].seconds == {"drain": 30.0, "reboot": 30.0, "verify": 30.0, "guests": 30.0}
     assert hosts["cmp1"].away is not None
     assert (hosts["cmp2"].guests, hosts["cmp3"].state, hosts["cmp3"].away) == (1, StepState.PENDING, None)
+
+
+def test_the_longest_pause_counts_and_a_cold_move_is_no_pause() -> None:
+    rows: dict[str, JsonObject] = {
+        "cmp1/drain": {"guests": [moved("a", "cmp1", "cmp2", paused=0.3), {**moved("c", "cmp1", "cmp3"), "off": 31.0}]},
+        "cmp2/drain": {"guests": [moved("a", "cmp2", "cmp3", paused=0.2), moved("b", "cmp2", "cmp3")]},
+    }
+    rows["cmp1/drain"]["guests"][1]["how"] = "cold"
+    told = report_fleet(plan(), states(), rows, RESULT.outlook)
+    lines = {line.guest: line for line in told.guests}
+    assert (lines["a"].paused, lines["b"].paused, lines["c"].paused, lines["c"].off) == (0.3, None, None, 31.0)
+    assert (told.paused, told.pauses, told.hows["live"]) == (0.3, 2, 3)
+
+
+def test_what_was_done_to_a_guest_is_told() -> None:
+    def said(guest: str) -> str:
+        line = guest_line(plan(), DETAILS, guest)
+        return tell_guest(line) if line else ""
+
+    way = "moved live on the way cmp1 → cmp2 → cmp1 in 20 s"
+    assert said("A") == said("a") == f"done: {way}; its longest pause was 238 ms; 1 attempt failed"
+    assert said("s") == "done: stayed on its host, stopped; off for 1:35 min"
+    assert said("nobody") == ""
+    unknown = guest_line(plan(), {"cmp1/drain": {"guests": [moved("a", "cmp1", "cmp2")]}}, "a")
+    assert unknown is not None
+    assert tell_guest(unknown) == "done: moved live on the way cmp1 → cmp2; its longest pause is not known"
 
 
 def test_how_far_the_fleet_is() -> None:
@@ -149,13 +180,30 @@ def test_a_report_of_a_reboot_speaks_of_hosts_and_guests() -> None:
     assert facts["hosts"].value == "3 of 3 done"
     assert facts["moves of guests"].value == "2"
     assert facts["guests stopped"].value == "1"
+    assert facts["longest pause of a guest"].value == "238 ms"
+    assert facts["longest pause of a guest"].note == "A; known of 1 of 2 live moves"
+    assert facts["longest off"].value == "1:35 min"
     assert facts["release"].value == "2026.1"
     html = render_html(report(RunState.COMPLETED))
+    assert ">238 ms<" in html
+    assert ">1:35 min<" in html
+    assert "known of 1 of 2 live moves" in html
     assert "cmp1 → cmp2 → cmp1" in html
     assert "6.1.0-41-amd64" in html
     shown = text_of(summary(report(RunState.COMPLETED)))
     assert "lab's hypervisors are done" in shown
+    assert "238 ms" in shown
+    assert "1:35 min" in shown
     assert "cmp3" in shown
+
+
+def test_pauses_that_nobody_knows_are_not_claimed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(DETAILS, "cmp1/drain", {"guests": [moved("a", "cmp1", "cmp2", seconds=12.0)]})
+    page = make_page(report(RunState.COMPLETED))
+    fact = next(fact for fact in page.facts if fact.label == "longest pause of a guest")
+    assert (fact.value, fact.note) == ("not known", "no hypervisor could be asked")
+    assert "no hypervisor could be asked" in render_html(report(RunState.COMPLETED))
+    assert "not known" in text_of(summary(report(RunState.COMPLETED)))
 
 
 def test_what_was_not_done_is_no_good_news() -> None:

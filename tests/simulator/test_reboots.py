@@ -13,6 +13,7 @@ from activities.hooks import hook_script
 from activities.jobs import JobResult, run_job
 from activities.reboot import read_boot
 from activities.ssh import Hosts
+from activities.standstill import read_pauses
 from model.actions import HookParams
 from model.drained import parse_domains
 from model.inventory import Inventory
@@ -182,3 +183,13 @@ async def test_the_machines_that_run(host: Host, hosts: Hosts) -> None:
     assert {domain.id for domain in parse_domains(done.stdout)} == {running.id, paused.id}
     host.truth.others["libvirtd"] = False
     assert (await hosts.run(host.inventory, "cmp1", DOMAINS, check=False)).status == 1
+
+
+async def test_how_long_machines_stood_still_when_they_came(host: Host, hosts: Hosts) -> None:
+    came, there = (host.sim.cloud.add_guest(name, "cmp1") for name in ("came", "there"))
+    host.sim.cloud.machines[came.id].arrival = (1.021, 0.238)
+    guests = (came.id, there.id, "00000000-0000-0000-0000-000000000000")
+    assert await read_pauses(hosts, host.inventory, "cmp1", guests) == {came.id: 0.238}
+    assert host.sim.shell.unknown == []
+    host.truth.others["libvirtd"] = False
+    assert await read_pauses(hosts, host.inventory, "cmp1", guests) == {}
