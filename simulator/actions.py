@@ -63,6 +63,10 @@ ACTS = {
 }
 
 
+# What nova's records call them, of those that anybody asks for afterwards.
+_REMEMBERED = {"stop": ACTS["os-stop"], "start": ACTS["os-start"]}
+
+
 class Actions:
     """Carries them out."""
 
@@ -71,7 +75,7 @@ class Actions:
 
     async def carry_out(self, guest: Guest, act: Act) -> None:
         """Do it to a guest that has the task already, as soon as its host's nova-compute takes the message."""
-        ground = self._ground
+        ground, ordered = self._ground, self._ground.clock.iso(self._ground.clock.now())
         if guest.host is None and not await self._place(guest):
             return
         while guest.host is not None and not ground.nova.runs(COMPUTE_UNIT, guest.host):
@@ -92,6 +96,8 @@ class Actions:
             guest.fault = fault.message
             return
         self._finish(guest, act)
+        if (name := next((name for name, one in _REMEMBERED.items() if act is one), None)) is not None:
+            guest.acted(name, ordered, ground.clock.iso(ground.clock.now()))
 
     def _finish(self, guest: Guest, act: Act) -> None:
         ground = self._ground

@@ -68,6 +68,8 @@ class ColdMover:
             machine.start(clock.now())
         guest.rest("VERIFY_RESIZE")
         ground.set(move, AWAITS_CONFIRMATION)
+        name = "migrate" if move.kind == MIGRATION else "resize"
+        guest.acted(name, clock.iso(move.created), clock.iso(clock.now()))
         ground.truth.look(hosts=(move.source, move.target or ""))
 
     def waiting(self, guest: Guest) -> Migration | None:

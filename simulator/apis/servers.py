@@ -97,7 +97,8 @@ def _about(  # noqa: PLR0911 - a table of routes
         case ("POST", ["action"]):
             return actions.act(cloud, request, guest)
         case ("GET", ["os-instance-actions"]):
-            rows = [{key: a[key] for key in ("action", "request_id", "message")} for a in guest.actions]
+            told = ("action", "request_id", "message", "start_time")
+            rows = [{key: a.get(key) for key in told} for a in guest.actions]
             return Response(200, {"instanceActions": rows})
         case ("GET", ["os-instance-actions", id_]):
             found = next((action for action in guest.actions if action["request_id"] == id_), None)

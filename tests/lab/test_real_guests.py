@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from model.reboot_report import FleetReport
 from tests.lab.access import LAB, Cloud, addresses, ssh, stackroll
 from tests.lab.conftest import Dev
 from tests.lab.guests_real import (
+    LONGEST_GAP,
     bring_up_real,
     live_migrate,
     order,
@@ -102,12 +104,21 @@ def test_guests_count_on_while_their_hosts_are_rebooted(names: dict[str, str], d
         started = dev.stackroll("reboot", "start", str(spec), "--id", "R")
         assert started.returncode == 0, started.stdout + started.stderr
         status = dev.until_ended("R")
+        report = dev.query("R", "report")
         until_heard(heard, [stopped], lives=2)
     print_accounts(heard.accounts(), names)
     assert status["state"] == "completed", status["message"]
     after = boot_ids()
     assert all(after[host] != boots[host] for host in boots)
     assert trouble(heard.accounts(), names, restarted=[stopped]) == []
+    lines = {line.guest: line for line in FleetReport.model_validate(report["fleet"]).guests}
+    print({line.name: (line.how, line.paused, line.off) for line in lines.values()})
+    live = {id_: line.paused for id_, line in lines.items() if "live" in line.how}
+    assert live.keys() == names.keys() - {stopped}
+    assert all(pause is not None and 0 < pause <= LONGEST_GAP for pause in live.values()), live
+    off = lines[stopped].off
+    assert off is not None
+    assert off > 1
 
 
 def _tag(id_: str) -> None:

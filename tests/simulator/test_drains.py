@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from temporalio.testing import ActivityEnvironment
 
 from activities.compute import ComputeActivities
@@ -83,6 +84,10 @@ async def test_a_host_of_all_kinds_of_guests_is_emptied_and_nothing_is_broken(tm
         started = await drainer.run(Action.START_GUESTS)
         assert started.summary == "1 of 1 guest on cmp1 run again"
         assert (stays.status, stays.metadata, off.metadata) == ("ACTIVE", {}, {})
+        assert started.details["off"][stays.id] > 0
+        known = {row["name"]: (row.get("paused"), row.get("off")) for row in result.details["guests"]}
+        assert known["off"] == known["stays"] == (None, None)
+        assert all(known[guest.name][0] == pytest.approx(0.3 / cloud.clock.speed, abs=0.001) for guest in members[:2])
         assert restarts(sim) == {"stays": 1}
         assert [violation.text for violation in cloud.truth.audit()] == []
         assert sim.shell.unknown == []
