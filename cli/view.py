@@ -1,6 +1,7 @@
 """What ``watch`` and ``status`` show: pure functions from a run's status to something that rich can print."""
 
 from collections.abc import Sequence
+from datetime import UTC, timedelta
 
 from rich.console import Group, RenderableType
 from rich.markup import escape
@@ -23,7 +24,7 @@ from model.status import (
     UpgradeStatus,
     Waiting,
 )
-from model.words import clock, count, duration, elapsed
+from model.words import clock, count, duration, elapsed, moment
 
 STATE_STYLES = {
     RunState.PLANNING: "cyan",
@@ -113,6 +114,7 @@ def _header(status: UpgradeStatus, now: str) -> RenderableType:
     since = f"since {clock(status.started)}"
     until = f"ended {clock(status.ended)} after" if status.ended else "running"
     second = Text(f"{since} · {until} {elapsed(status.started, now)}", style="dim")
+    second.append(_ends(status))
     if status.plan_hash:
         second.append(f" · plan {status.plan_hash}")
     lines = [first, second, Text(_progress(status))]
@@ -141,6 +143,17 @@ def _progress(status: UpgradeStatus) -> str:
         held = status.waiting and not status.running
         text += f" · remaining {between(status.remaining)}" + (" once it goes on" if held else "")
     return text
+
+
+def _ends(status: UpgradeStatus) -> str:
+    """Say when it ends, unless it stands still; of a run with windows that is not known here."""
+    now = moment(status.now)
+    stands = status.paused or status.ended is not None or (status.waiting and not status.running)
+    if now is None or status.remaining is None or stands or status.window is not None:
+        return ""
+    low, high = (now + timedelta(seconds=seconds) for seconds in (status.remaining.low, status.remaining.high))
+    first, last = f"{low.astimezone(UTC):%H:%M}", f"{high.astimezone(UTC):%H:%M}"
+    return f" · ends about {last} UTC" if first == last else f" · ends between {first} and {last} UTC"
 
 
 def _needs_attention(status: UpgradeStatus, now: str) -> list[RenderableType]:

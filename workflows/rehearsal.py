@@ -66,7 +66,7 @@ class Rehearsal:
                 raise  # nobody cancelled it: the worker forgets the workflow
             self._change(problems=(*self._report.problems, "it was cancelled"))
         await self._clean()
-        if asked.simulate and not workflow.cancellation_reason():
+        if asked.simulate and workflow.cancellation_reason() is None:
             await self._simulate()
         self._change(ended=iso(workflow.now()))
         self._note("end", "nothing speaks against the upgrade" if self._report.ok else "something must be mended first")

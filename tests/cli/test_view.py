@@ -19,7 +19,7 @@ def shown(renderable: RenderableType, width: int = 96) -> str:
 
 RUNNING = f"""\
  RUNNING   {RUN}  lab 2026.1 → 2026.2
-since 23:45:00 · running 8:20 min · plan 6fe8be9abc9ec6e0
+since 23:45:00 · running 8:20 min · ends between 23:57 and 00:00 UTC · plan 6fe8be9abc9ec6e0
 6 of 16 steps done, 1 running, 0 failed · remaining 4:10 min to 6:40 min
 
 ✔ preflight  ████████████████████████  2 of 2 steps
