@@ -10,14 +10,12 @@ from activities.ssh import Hosts
 from cli.advisories import load_advisories
 from cli.load import load_inventory
 from cli.patch import security_request
-from model.advisories.exposure import Exposure, Verdict, judge_exposure, products_of
+from model.advisories.exposure import Exposure, judge_exposure, products_of
 from model.advisories.proof import compare
 from model.advisories.reading import CloudReading
-from model.advisories.remedy import Pick, Remedy, choose
+from model.advisories.remedy import Remedy, choose
 from model.availability_spec import Availability
 from model.spec import Approvals, UpgradeSpec
-from model.status import RunState
-from simulator.faults import Gone
 from simulator.server import Simulation
 from tests.simulator.conftest import sim_cloud, upgrade
 
@@ -60,37 +58,6 @@ async def test_one_run_later_nobody_is_exposed(temporal: Client, hosts: Hosts, t
         assert {one.advisory for one in proof.gone} == IDS
         assert {guest.id for guest in sim.cloud.nova.guests.values() if guest.status == "ACTIVE"} == guests
         assert sim.shell.unknown == []
-
-
-async def test_a_host_that_was_left_out_is_named_and_a_second_run_mends_it(
-    temporal: Client, hosts: Hosts, tmp_path: Path
-) -> None:
-    fault = {"on": "cmp2", "at": "start:nova-compute", "how": "exit", "output": "no libvirt", "times": 3}
-    async with sim_cloud(tmp_path / "sim", fault, release="2025.1", repository=REPOSITORY) as sim:
-        reading, before = await read(sim, hosts)
-        remedy = choose(before, reading.repository, Pick.NEWEST)
-        assert remedy.versions["nova"] == "31.3.1"
-        async with upgrade(temporal, sim, **dict(spec(sim, remedy))) as run:
-            await run.until(RunState.FAILING)
-            await run.handle.signal("abort", {"by": "test", "reason": "later", "mode": "stop"})
-            await run.until(RunState.STOPPED)
-        _, halfway = await read(sim, hosts)
-        proof = compare(before, halfway)
-        left = {one.host: one.why for one in proof.remaining}
-        assert "cmp2" in left
-        assert "left out" in left["cmp2"]
-        async with upgrade(temporal, sim, **dict(spec(sim, remedy))) as again:
-            assert (await again.handle.result())["state"] == "completed"
-        assert compare(before, (await read(sim, hosts))[1]).whole
-
-
-async def test_a_host_that_does_not_answer_cannot_be_judged(hosts: Hosts, tmp_path: Path) -> None:
-    async with sim_cloud(tmp_path / "sim", release="2025.1", repository=REPOSITORY) as sim:
-        await sim.cloud.lose(sim.cloud.hosts["cmp3"], Gone(on="cmp3", at="x", how="gone", seconds=None))
-        _, found = await read(sim, hosts)
-        assert {one.host for one in found.of(Verdict.UNKNOWN)} == {"cmp3"}
-        assert "cmp3" in found.unread
-        assert not found.certain
 
 
 async def test_nothing_to_be_done_where_the_repository_has_no_fix(hosts: Hosts, tmp_path: Path) -> None:
