@@ -8,7 +8,8 @@ from urllib.parse import quote, unquote
 from activities.errors import redact
 
 _MOST_BYTES = 65_536
-_PROJECT = "{project}"
+# What stands in an address for the id of a project.
+PROJECT = "{project}"
 _HIDDEN = "<hidden>"
 # Shorter pieces of an address are no secrets, and would blacken ordinary words.
 _SHORTEST_SECRET = 4
@@ -51,12 +52,12 @@ def _content(name: str) -> str:
 
 def each_project(address: str) -> bool:
     """Tell whether an address stands for one of each project."""
-    return _PROJECT in address
+    return PROJECT in address
 
 
 def address_of(address: str, project: str) -> str:
     """Return the address of a project."""
-    return address.replace(_PROJECT, quote(project, safe=""))
+    return address.replace(PROJECT, quote(project, safe=""))
 
 
 def without_secrets(text: str, address: str) -> str:

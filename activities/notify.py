@@ -18,7 +18,7 @@ from pathlib import Path
 import apprise
 from temporalio import activity
 
-from activities.addresses import AddressError, address_of, addresses, each_project, without_secrets
+from activities.addresses import PROJECT, AddressError, address_of, addresses, each_project, without_secrets
 from activities.context import errors_mapped, heartbeats, progress
 from activities.errors import StackrollError, Unreachable
 from activities.files import state_folder
@@ -42,12 +42,17 @@ class Undelivered(Exception):  # noqa: N818 - reads as a word
 class Post:
     """The messages of one announcement: written, sent, and noted as sent."""
 
-    def __init__(self, news: Announcement, guests: Guests = read_guests, folder: Path | None = None) -> None:
-        """Prepare to tell; nothing is read or sent yet."""
+    def __init__(
+        self, news: Announcement, guests: Guests = read_guests, folder: Path | None = None, *, blind: bool = False
+    ) -> None:
+        """Prepare to tell; nothing is read or sent yet. ``blind``: only to be read, no address is looked up."""
         self._news = news
         self._guests = guests
+        self._blind = blind
         self._letters = Letters(news.notify.templates)
-        self._sent = _Sent((folder or state_folder()) / re.sub(r"[^A-Za-z0-9._-]+", "-", news.run) / "notify.jsonl")
+        self._sent = _Sent(
+            (folder or state_folder()) / re.sub(r"[^A-Za-z0-9._-]+", "-", news.run or news.cloud) / "notify.jsonl"
+        )
         self.failures: list[str] = []
 
     async def mails(self) -> list[tuple[Mail, str]]:
@@ -77,6 +82,8 @@ class Post:
         return found
 
     def _find(self, reference: str) -> Iterable[str]:
+        if self._blind:
+            return (reference, PROJECT) if reference in self._news.notify.users else (reference,)
         try:
             return addresses(reference)
         except AddressError as error:
@@ -129,6 +136,20 @@ class _Sent:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(key) + "\n")
+
+
+async def send_test(reference: str) -> Told:
+    """Send a test to every address behind a reference, whether anything is to be told or not."""
+    text = "This is a test of stackroll. If you can read it, people can be told at this address.\n"
+    mail = Mail(id="test", reference=reference, subject="[stackroll] a test", body=text)
+    sent, failed = Counter[str](), list[str]()
+    try:
+        for address in addresses(reference):
+            await deliver(mail, address_of(address, "test"))
+            sent[reference] += 1
+    except (AddressError, Undelivered) as error:
+        failed.append(str(error))
+    return Told(sent=dict(sent), failed=tuple(failed))
 
 
 async def deliver(mail: Mail, address: str) -> None:

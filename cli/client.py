@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from temporalio.client import (
     Client,
@@ -23,6 +23,7 @@ from cli.errors import CliError, Exit, NoAnswerError
 from model.availability import AvailabilityResult
 from model.base import Record
 from model.control import RollbackRequest
+from model.notify import Announcement, Occasion
 from model.outlook import Outlook
 from model.reboot_spec import RebootRequest
 from model.rehearsal import RehearsalReport, RehearsalRequest
@@ -189,6 +190,14 @@ class Runs:
                 "why", subject, result_type=str, rpc_timeout=_QUERY_TIME
             )
             return answer
+
+    async def announcement(self, id_: str, occasion: Occasion) -> Announcement | None:
+        """Ask a run for what people would be told of an occasion now; None when it tells nobody."""
+        with _explained(id_):
+            told: dict[str, Any] | None = await self.client.get_workflow_handle(id_).query(
+                "announcement", occasion, result_type=dict, rpc_timeout=_QUERY_TIME
+            )
+        return Announcement.model_validate(told) if told else None
 
     async def timeline(self, id_: str) -> list[Event]:
         """Ask a run for everything that happened."""

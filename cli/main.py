@@ -7,7 +7,21 @@ import sys
 
 import typer
 
-from cli import availability, contract, digest, exposure, orders, patch, plans, reboot, rehearse, reports, runs, serve
+from cli import (
+    availability,
+    contract,
+    digest,
+    exposure,
+    notify,
+    orders,
+    patch,
+    plans,
+    reboot,
+    rehearse,
+    reports,
+    runs,
+    serve,
+)
 from cli.console import LOG_FORMAT, err
 from cli.documents import BadInputError
 from cli.errors import CliError, Exit
@@ -28,6 +42,7 @@ patch.register(app)
 runs.register(app)
 reports.register(app)
 availability.register(app)
+notify.register(app)
 reboot.register(app)
 orders.register(app)
 serve.register(app)

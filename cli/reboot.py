@@ -50,7 +50,7 @@ async def plan(
 
     Changes nothing. Exit status 3 when it would be refused; all reasons are given.
     """
-    made = await _read(load_reboot(file))
+    made = await read(load_reboot(file))
     forms = {"mermaid": as_mermaid, "dot": as_dot}
     if form == "json":
         write(made.model_dump_json(indent=2, exclude_none=True) + "\n", output)
@@ -128,7 +128,8 @@ async def limits(
         say(await runs.update(run, "limits", order))
 
 
-async def _read(request: RebootRequest) -> RebootPlanResult:
+async def read(request: RebootRequest) -> RebootPlanResult:
+    """Read the fleet and plan its reboot."""
     # Imported here: the OpenStack and SSH clients take a second to load, which no other command needs.
     from activities.errors import StackrollError  # noqa: PLC0415
     from activities.ssh import Hosts  # noqa: PLC0415

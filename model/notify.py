@@ -30,9 +30,14 @@ class Occasion(StrEnum):
     FAILED = "failed"
 
 
-def _is_reference(text: str) -> str:
+def is_reference(text: str) -> bool:
+    """Tell whether a text names where an address is found: ``env:NAME`` or ``file:/PATH``."""
+    return _REFERENCE.fullmatch(text) is not None
+
+
+def _as_reference(text: str) -> str:
     # What was written instead is probably the address with its password: it must not be repeated.
-    if not _REFERENCE.fullmatch(text):
+    if not is_reference(text):
         raise ValueError(
             "must be env:NAME (a variable of the worker's environment) or file:/PATH (a file on the worker's machine); "
             "the address itself holds secrets, and does not belong into a specification"
@@ -40,7 +45,7 @@ def _is_reference(text: str) -> str:
     return text
 
 
-Reference = Annotated[str, AfterValidator(_is_reference)]
+Reference = Annotated[str, AfterValidator(_as_reference)]
 
 
 class Notify(Record):
@@ -79,6 +84,7 @@ class Announcement(Record):
 
     Attributes:
         id: unique among all that is told; the same when it is told again after a failure.
+        run: its id; empty before it is started.
         at: when this came about.
         begin: when the work is expected to begin, or began; None where nobody knows. ``end``: in the same way.
         hosts: the compute hosts that are worked on, and when.

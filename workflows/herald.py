@@ -16,6 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows import names
     from workflows.forecast import expected_turns
     from workflows.ledger import Ledger, iso
+    from workflows.windows import WINDOW
 
 _ENDS = {
     RunState.COMPLETED: Occasion.DONE,
@@ -23,6 +24,7 @@ _ENDS = {
     RunState.STOPPED: Occasion.FAILED,
     RunState.REFUSED: Occasion.FAILED,
 }
+_AHEAD = frozenset({Occasion.PLANNED, Occasion.REMINDER})
 _MOST_FAILED = 5
 
 
@@ -45,6 +47,8 @@ class Herald:
         self._number = 0
         self._told = set[Occasion]()
         self._key: object = None
+        self._begin: str | None = None
+        self._reminder: asyncio.Task[None] | None = None
         self._busy = False
 
     def begin(self, inventory: Inventory, notify: Notify) -> None:
@@ -61,6 +65,7 @@ class Herald:
         if self._silent or Occasion.STARTED in self._told:
             return
         if any(step.reversibility is not Reversibility.R0 for step in steps):
+            self._forget_reminder()
             self._tell(Occasion.STARTED)
 
     def saw(self) -> None:
@@ -69,9 +74,11 @@ class Herald:
             return
         ledger = self._ledger
         if ledger.ended:
+            self._forget_reminder()
             if (end := _ENDS[ledger.state]) not in self._told:
                 self._tell(end)
             return
+        self._look_ahead()
         key = self._needs()
         if key and key != self._key:
             self._tell(Occasion.NEEDS_YOU)
@@ -80,6 +87,29 @@ class Herald:
     @property
     def _silent(self) -> bool:
         return self._inventory is None or not self._notify.anybody
+
+    def _look_ahead(self) -> None:
+        """Announce the window that the run waits for to begin, and remind people of it in time."""
+        window = self._ledger.waiting.get(WINDOW)
+        if Occasion.STARTED in self._told or window is None or window.until in (None, self._begin):
+            return
+        if not workflow.patched("announced-begin"):
+            return
+        self._begin = window.until
+        self._tell(Occasion.PLANNED)
+        self._forget_reminder()
+        self._reminder = asyncio.create_task(self._remind(window.until))
+
+    def _forget_reminder(self) -> None:
+        if self._reminder is not None:
+            self._reminder.cancel()
+            self._reminder = None
+
+    async def _remind(self, begin: str) -> None:
+        left = datetime.fromisoformat(begin) - workflow.now() - timedelta(seconds=self._notify.reminder)
+        if left > timedelta():
+            await workflow.sleep(left, summary=f"remind people of {begin}")
+            self._tell(Occasion.REMINDER)
 
     def _needs(self) -> object:
         """Return what the run needs somebody for; nothing when it goes on by itself."""
@@ -116,14 +146,14 @@ class Herald:
             plan_hash=status.plan_hash or "",
             message=ledger.message or (_last_reason(ledger) if ledger.paused else ""),
             at=iso(now),
-            begin=None if occasion is Occasion.PLANNED else ledger.started,
+            begin=self._begin if occasion in _AHEAD else ledger.started,
             end=ledger.ended,
             remaining=status.remaining,
             waiting=status.waiting,
             failed=tuple(f"{step.title}: {step.error.splitlines()[0]}" for step in status.failed if step.error)[
                 :_MOST_FAILED
             ],
-            hosts=self._hosts(now),
+            hosts=self._hosts(max(now, datetime.fromisoformat(self._begin)) if self._begin else now),
             treatment=dict(self._treatment),
             notify=self._notify,
             inventory=self._inventory,

@@ -24,7 +24,8 @@ with workflow.unsafe.imports_passed_through():
 
 # However slow a cloud turns out to be, what was expected to fit into the longest window begins early in it.
 _MOST_OF_WINDOW = 0.9
-_KEY = "window"
+# The key of what the run waits for, in its record.
+WINDOW = "window"
 _MOST_NAMED = 5
 
 
@@ -117,14 +118,14 @@ class WindowKeeper:
         status = self._ledger.window = self._clock.status(now)
         held = machine.idle and machine.startable() and not machine.startable(self.fits)
         if not held:
-            self._ledger.waiting.pop(_KEY, None)
+            self._ledger.waiting.pop(WINDOW, None)
             return
-        since = self._ledger.waiting[_KEY].since if _KEY in self._ledger.waiting else iso(now)
+        since = self._ledger.waiting[WINDOW].since if WINDOW in self._ledger.waiting else iso(now)
         coming = self._clock.opening(now)
         text = status.text
         if status.open and coming is not None:
             text = f"nothing that is left would end before it closes, the next one opens at {coming.opens_local}"
-        self._ledger.waiting[_KEY] = Waiting(
+        self._ledger.waiting[WINDOW] = Waiting(
             what=f"the maintenance window: {text}",
             since=since,
             until=iso(coming.opens) if coming else None,
@@ -134,7 +135,7 @@ class WindowKeeper:
     def end(self) -> None:
         """Leave the record without a window: the walk is over, or what follows needs none."""
         self._ledger.window = None
-        self._ledger.waiting.pop(_KEY, None)
+        self._ledger.waiting.pop(WINDOW, None)
 
     def _say(self, status: WindowStatus) -> None:
         self._ledger.window = status

@@ -1,6 +1,7 @@
 """A Temporal dev server for the whole test session, and a worker whose activities are a fake cloud."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest_asyncio
 from temporalio.client import Client
@@ -21,5 +22,7 @@ async def temporal() -> AsyncIterator[Client]:
         data_converter=pydantic_data_converter,
         dev_server_existing_path=temporal_binary(),
         dev_server_extra_args=extra,
+        # A machine that is busy with other tests starts it late.
+        dev_server_startup_timeout=timedelta(minutes=1),
     ) as environment:
         yield environment.client

@@ -10,6 +10,7 @@ from model.status import Report, RunState
 from tests.workflows import reboot_cloud
 from tests.workflows.fake_cloud import FakeCloud, request, running_worker, start
 from tests.workflows.reboot_cloud import RebootCloud
+from tests.workflows.test_windows import windows
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.temporal]
 OPERATORS = {"operators": ["env:OPS"]}
@@ -98,3 +99,28 @@ async def test_what_cannot_be_told_is_in_the_record_and_changes_no_outcome(tempo
     warnings = [event.text for event in report.events if (event.kind, event.subject) == ("warning", "notify")]
     assert warnings == [f"{one.value}: env:DEAF: not delivered" for one in occasions(cloud)]
     assert news.occasion is Occasion.DONE
+
+
+async def test_a_run_that_waits_for_its_window_says_when_it_begins_and_reminds_of_it(temporal: Client) -> None:
+    cloud = RebootCloud()
+    asked = reboot_cloud.request(
+        notify={**OPERATORS, "reminder": "3s"}, windows=windows((8, 600), host_takes="1s"), canary={"count": 0}
+    )
+    async with running_worker(temporal, cloud) as queue:
+        run = await reboot_cloud.start(temporal, queue, asked)
+        waiting = await run.until(RunState.WAITING)
+        await run.handle.result()
+    assert waiting.window is not None
+    assert occasions(cloud) == [
+        Occasion.PLANNED,
+        Occasion.PLANNED,
+        Occasion.REMINDER,
+        Occasion.STARTED,
+        Occasion.DONE,
+    ]
+    plan, planned, reminder, started, _ = cloud.told
+    assert plan.begin is None
+    assert planned.begin == reminder.begin == waiting.window.until
+    assert planned.for_users
+    assert min(turn.begin for turn in planned.hosts.values()) >= str(planned.begin)
+    assert str(started.begin) < str(planned.begin) < started.at
