@@ -45,6 +45,7 @@ availability.register(app)
 notify.register(app)
 reboot.register(app)
 orders.register(app)
+schedule.register(app)
 serve.register(app)
 
 

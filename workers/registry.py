@@ -20,6 +20,7 @@ from activities.reboot import RebootActivities
 from activities.rehearsal import RehearsalActivities
 from activities.report import Reports
 from activities.rollback import RollbackActivities
+from activities.schedule import ScheduleActivities
 from activities.settle import SettleActivities
 from activities.snapshot import SnapshotActivities
 from activities.verify import VerifyActivities
@@ -76,6 +77,7 @@ class Activities:
             NotifyActivities(),
             Reports(),
             WindowActivities(),
+            ScheduleActivities(),
             AlertActivities(),
         )
 

@@ -19,6 +19,7 @@ CONCLUDE_AVAILABILITY = "conclude_availability"
 WRITE_REPORT = "write_report"
 FIND_OPENINGS = "find_openings"
 NOTIFY = "notify"
+FIND_NEXT_RUN = "find_next_run"
 WATCH_ALERTS = "watch_alerts"
 PLAN_REHEARSAL = "plan_rehearsal"
 REHEARSAL_BEGIN = "rehearsal_begin"
@@ -34,6 +35,9 @@ CLOUD_KEY = SearchAttributeKey.for_keyword("StackrollCloud")
 RELEASE_KEY = SearchAttributeKey.for_keyword("StackrollRelease")
 PHASE_KEY = SearchAttributeKey.for_keyword("StackrollPhase")
 STATE_KEY = SearchAttributeKey.for_keyword("StackrollState")
+
+# Temporal's own, on every workflow that a schedule has started.
+SCHEDULED_BY = SearchAttributeKey.for_keyword("TemporalScheduledById")
 
 # The names that activities give to what went wrong (activities.errors).
 UNREACHABLE = "Unreachable"

@@ -17,6 +17,7 @@ with workflow.unsafe.imports_passed_through():
     from model.plan import Action, Phase, Plan, Step
     from model.report import without_repetition
     from model.status import Report, RunState, Waiting
+    from model.timetable import NextRun, NextRunAsked
     from model.windows import Windows
     from model.work import StepResult
     from workflows import names
@@ -62,6 +63,7 @@ class Run(Sharing):
         self._before: JsonObject = {}
         self._after: JsonObject = {}
         self._contract: JsonObject = {}
+        self._next_run = ""
 
     # Before anything changes
 
@@ -222,6 +224,8 @@ class Run(Sharing):
     async def write_report(self) -> None:
         """Write the report where the worker keeps reports; a report that cannot be written changes no outcome."""
         await self.herald.finish()
+        if workflow.patched("next-run"):
+            await self._find_next_run()
         try:
             written = await workflow.execute_activity(
                 names.WRITE_REPORT,
@@ -235,6 +239,25 @@ class Run(Sharing):
         except ActivityError as error:
             self.ledger.note(workflow.now(), "warning", "report", f"it could not be written: {error.cause or error}")
         self.changed()
+
+    async def _find_next_run(self) -> None:
+        """Look up when a schedule starts the next one; one whose run has failed is about to pause, and starts none."""
+        info = workflow.info()
+        own = info.typed_search_attributes.get(names.SCHEDULED_BY) or ""
+        well = self.ledger.state is RunState.COMPLETED
+        try:
+            found = await workflow.execute_activity(
+                names.FIND_NEXT_RUN,
+                NextRunAsked(cloud=self.ledger.cloud, without="" if well else own),
+                result_type=NextRun,
+                start_to_close_timeout=names.READ_TIMEOUT,
+                retry_policy=names.READ_RETRY,
+                summary="when the next run is due",
+            )
+        except ActivityError as error:
+            self.ledger.note(workflow.now(), "warning", "schedule", f"no answer about it: {error.cause or error}")
+            return
+        self._next_run = found.at
 
     @workflow.query(
         name="announcement", description="What people would be told now. Argument: planned, started, done …"
@@ -265,6 +288,7 @@ class Run(Sharing):
             after=self._after,
             contract=self._contract,
             approvals=tuple(self.approved.values()),
+            next_run=self._next_run,
         )
 
     def tell_children(self, signal: str, order: Who | Abort) -> None:

@@ -18,6 +18,7 @@ def test_every_action_of_a_plan_is_an_activity_of_the_worker() -> None:
         names.CONCLUDE_AVAILABILITY,
         names.WRITE_REPORT,
         names.FIND_OPENINGS,
+        names.FIND_NEXT_RUN,
         names.WATCH_ALERTS,
         names.NOTIFY,
         names.PLAN_REHEARSAL,

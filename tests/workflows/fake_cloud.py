@@ -14,6 +14,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
 from activities.alerts import AlertActivities
+from activities.schedule import ScheduleActivities
 from activities.windows import WindowActivities
 from model.availability import AvailabilityResult, WatchRequest
 from model.base import JsonObject
@@ -100,6 +101,7 @@ class FakeCloud:
             self.write_report,
             self.notify,
             WindowActivities().find_openings,
+            ScheduleActivities().find_next_run,
             AlertActivities().watch_alerts,
         ]
         return [*steps, *planners, *own]
