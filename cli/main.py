@@ -20,6 +20,7 @@ from cli import (
     rehearse,
     reports,
     runs,
+    schedule,
     serve,
 )
 from cli.console import LOG_FORMAT, err

@@ -14,15 +14,16 @@ from cli.console import awaited, err, out, say
 from cli.errors import CliError, Exit
 from cli.load import load_any
 from model.fleet import GuestClass
+from model.forecast import remaining_seconds
 from model.notify import Announcement, Expected, Occasion, Told, is_reference
 from model.plan import Plan
 from model.reboot_spec import RebootRequest
 from model.spec import UpgradeRequest
 from model.words import moment
-from workflows.forecast import expected_turns, remaining_seconds
+from workflows.forecast import expected_turns
 from workflows.plan import make_plan
 
-_NOBODY = "nobody is to be told: name addresses in `notify` of the specification (docs/notifications.md)"
+_NOBODY = "nobody is to be told: name addresses in `notify` of the specification (docs/people.md)"
 
 
 def register(app: typer.Typer) -> None:

@@ -104,11 +104,13 @@ async def test_what_cannot_be_told_is_in_the_record_and_changes_no_outcome(tempo
 async def test_a_run_that_waits_for_its_window_says_when_it_begins_and_reminds_of_it(temporal: Client) -> None:
     cloud = RebootCloud()
     asked = reboot_cloud.request(
-        notify={**OPERATORS, "reminder": "3s"}, windows=windows((8, 600), host_takes="1s"), canary={"count": 0}
+        notify={**OPERATORS, "reminder": "30s"}, windows=windows((45, 600), host_takes="1s"), canary={"count": 0}
     )
     async with running_worker(temporal, cloud) as queue:
         run = await reboot_cloud.start(temporal, queue, asked)
-        waiting = await run.until(RunState.WAITING)
+        await cloud.until(lambda: Occasion.REMINDER in occasions(cloud))
+        waiting = await run.status()
+        await run.handle.execute_update("window", {"by": "anna", "reason": "now", "open_for": 600})
         await run.handle.result()
     assert waiting.window is not None
     assert occasions(cloud) == [
@@ -123,4 +125,4 @@ async def test_a_run_that_waits_for_its_window_says_when_it_begins_and_reminds_o
     assert planned.begin == reminder.begin == waiting.window.until
     assert planned.for_users
     assert min(turn.begin for turn in planned.hosts.values()) >= str(planned.begin)
-    assert str(started.begin) < str(planned.begin) < started.at
+    assert str(started.begin) < started.at < str(planned.begin)
