@@ -27,7 +27,7 @@ WITHOUT_TEMPORAL = ("model/", "workflows/dag/", "workflows/services/", "workflow
 MODEL_STANDS_ON = {
     "collections", "csv", "dataclasses", "datetime", "difflib", "enum", "functools", "hashlib", "heapq", "io",
     "ipaddress", "itertools", "json", "math", "operator", "re", "statistics", "string", "textwrap", "types", "typing",
-    "bisect", "packaging", "pydantic", "zoneinfo", "holidays",
+    "bisect", "calendar", "packaging", "pydantic", "zoneinfo", "holidays",
 }  # fmt: skip
 
 

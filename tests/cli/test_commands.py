@@ -81,7 +81,13 @@ def test_plan_in_every_form(facts: FakeCloud, upgrade: Path, tmp_path: Path, for
     assert shown.out.startswith(begins)
     target = tmp_path / "plan.txt"
     run_main("plan", str(upgrade), "--format", form, "-o", str(target))
-    assert target.read_text().rstrip("\n") == shown.out.rstrip("\n")
+    written = target.read_text()
+    if form == "json":
+        # When it would end depends on when it is asked.
+        written, shown_plan = ({**json.loads(text), "forecast": None} for text in (written, shown.out))
+        assert written == shown_plan
+    else:
+        assert written.rstrip("\n") == shown.out.rstrip("\n")
 
 
 def test_every_command_explains_itself() -> None:

@@ -18,8 +18,9 @@ BAD_UPGRADES = {
         UPGRADE + "zzz: 2\n",
         [
             (
-                "upgrade.yaml:5: zzz: unknown key; known are: to, max_unavailable, migrations_per_host, on_failure, "
-                "approvals, availability, snapshots, contract, soak, drain_timeout, windows, notify, gates"
+                "upgrade.yaml:5: zzz: unknown key; known are: to, purpose, versions, max_unavailable, "
+                "migrations_per_host, on_failure, approvals, availability, snapshots, contract, soak, drain_timeout, "
+                "windows, notify, gates"
             )
         ],
     ),
@@ -38,7 +39,12 @@ BAD_UPGRADES = {
     ),
     "same release": (
         UPGRADE.replace("2026.1", "2025.2"),
-        ["upgrade.yaml:2: to: the cloud is at 2025.2 already; choose a later release as the target"],
+        [
+            (
+                "upgrade.yaml:2: to: the cloud is at 2025.2 already; choose a later release as the target, or say in "
+                "versions which point releases it should run"
+            )
+        ],
     ),
     "skipped release": (
         UPGRADE.replace("2026.1", "2026.2"),
