@@ -31,6 +31,9 @@ from model.inventory import Inventory, Role
 HOSTS_AT_ONCE = 64
 _BREAK = "=="
 
+# When a process was started, in seconds since 1970. Not print: awk writes large numbers with six digits only.
+STARTED = """awk -v b="$boot" -v t="$ticks" -v p="$pid" '{ printf "S %s %.2f\\n", p, b + $20 / t }'"""
+
 # Of each environment the distributions that are looked for, and when they were put there; of each process of a unit
 # when it was started, and what it has mapped from below the root that is there no more; of each QEMU its program.
 _SCRIPT = """
@@ -46,7 +49,7 @@ for unit in {units}; do
 {pids}
   for pid in $pids; do
     [ ! -r "/proc/$pid/stat" ] ||
-      sed 's/.*) //' "/proc/$pid/stat" | awk -v b="$boot" -v t="$ticks" -v p="$pid" '{{ print "S", p, b + $20 / t }}'
+      sed 's/.*) //' "/proc/$pid/stat" | {started}
     grep -ao "$root/[^ ]* (deleted)" "/proc/$pid/maps" 2>/dev/null | sort -u | head -n 20 | sed "s|^|X $pid |"
   done
 done
@@ -124,6 +127,7 @@ def exposure_command(inventory: Inventory, host: str, products: Sequence[str]) -
         patterns="|".join(map(_pattern, looked_for(products))),
         units=" ".join(map(shlex.quote, units)),
         pids=PROCESSES_OF_UNIT,
+        started=STARTED,
     )
     installed = packaging_of(inventory).installed()
     return f"{installed}\necho {_BREAK}\n{units_command(inventory, units)}\necho {_BREAK}\n{more}"

@@ -1,9 +1,11 @@
 """What hosts are asked for an exposure: the scripts in a real shell, and the reading of what they print."""
 
 import subprocess
+import time
 from pathlib import Path
 
 from activities.exposure import (
+    STARTED,
     exposure_command,
     looked_for,
     parse_exposure,
@@ -110,3 +112,15 @@ def test_a_repository_is_read_by_a_real_shell(tmp_path: Path) -> None:
         ("nova", "31.3.1"): {"nova": "31.3.1", "os-brick": "6.11.1"},
         ("placement", "13.0.0"): {"openstack-placement": "13.0.0"},
     }
+
+
+def test_the_start_of_a_process_is_told_to_the_second() -> None:
+    """Judged by the clock: what was started now was started now, not an hour ago."""
+    script = f"""
+boot=$(awk '$1 == "btime" {{ print $2 }}' /proc/stat) ticks=$(getconf CLK_TCK) pid=$$
+sed 's/.*) //' "/proc/$pid/stat" | {STARTED}
+"""
+    before = time.time()
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    _, _, started = done.stdout.split()
+    assert before - 2 < float(started) < time.time() + 2

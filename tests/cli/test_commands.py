@@ -84,8 +84,8 @@ def test_plan_in_every_form(facts: FakeCloud, upgrade: Path, tmp_path: Path, for
     written = target.read_text()
     if form == "json":
         # When it would end depends on when it is asked.
-        written, shown_plan = ({**json.loads(text), "forecast": None} for text in (written, shown.out))
-        assert written == shown_plan
+        first, second = ({**json.loads(text), "forecast": None} for text in (written, shown.out))
+        assert first == second
     else:
         assert written.rstrip("\n") == shown.out.rstrip("\n")
 
