@@ -122,6 +122,7 @@ async def _sql(hosts: Hosts, inventory: Inventory, query: str) -> list[list[str]
 async def _shipped(hosts: Hosts, inventory: Inventory, version: str, package: str, folder: str) -> Shipped:
     python = packaging_of(inventory).tool(package, version, "python")
     command = shlex.join([python, "-c", _HEADS, package, folder])
-    done = await hosts.run(inventory, inventory.with_role(Role.CONTROL)[0], command)
+    # It imports all of alembic, on a host that may have much else to do.
+    done = await hosts.run(inventory, inventory.with_role(Role.CONTROL)[0], command, timeout=180)
     heads, _, known = done.stdout.strip().partition("\n")
     return Shipped(heads=tuple(heads.split()), known=frozenset(known.split()))

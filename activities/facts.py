@@ -18,6 +18,7 @@ from activities import openstack
 from activities.context import Toolbox, errors_mapped
 from activities.errors import Refused, StackrollError
 from activities.readiness import (
+    CHECK_LIMIT,
     ask_services,
     check_backends,
     check_certificates,
@@ -33,7 +34,7 @@ from activities.ssh import Hosts
 from model.components import components_on
 from model.inventory import Inventory, Role
 from model.nova import Guest, ServiceRow, is_settled
-from model.preflight import is_plain, judge_allocations, judge_clocks, judge_migrations
+from model.preflight import clock_skew, is_plain, judge_allocations, judge_clocks, judge_migrations
 from model.readiness import HostState, judge_database, judge_hosts
 from model.spec import UpgradeRequest
 from model.work import Capacity, Facts, Finding, HostFacts, HostLoad, ServiceRecord
@@ -58,11 +59,10 @@ missing() {{ for one in "$@"; do command -v "$one" > /dev/null && return; done; 
 
 @dataclass
 class HostReading:
-    """What was read on one host. ``clock`` is in seconds since 1970, ``asked`` the worker's clock at that moment."""
+    """What was read on one host. ``skew`` is by how many seconds its clock differs from the worker's, at the least."""
 
     facts: HostFacts
-    clock: float
-    asked: float
+    skew: float
     state: HostState = field(default_factory=HostState)
     missing_files: list[str] = field(default_factory=list)
     missing_tools: list[str] = field(default_factory=list)
@@ -87,7 +87,7 @@ async def read_facts(hosts: Hosts, request: UpgradeRequest) -> Facts:
     readings, cloud = await asyncio.gather(
         _read_hosts(hosts, request, findings), _read_cloud(inventory, request.compute_hosts, findings)
     )
-    findings += judge_clocks({name: reading.clock - reading.asked for name, reading in readings.items()})
+    findings += judge_clocks({name: reading.skew for name, reading in readings.items()})
     findings += await _read_more(hosts, request, readings, findings)
     return Facts(
         hosts={name: reading.facts for name, reading in readings.items()},
@@ -153,8 +153,8 @@ async def _read_host(hosts: Hosts, request: UpgradeRequest, host: str) -> HostRe
     # Connecting takes its time; the clocks are compared over a connection that is there.
     await hosts.run(request.inventory, host, "true")
     asked = time.time()
-    done = await hosts.run(request.inventory, host, host_command(request, host), check=False)
-    return parse_host(done.stdout, request.inventory, (asked + time.time()) / 2)
+    done = await hosts.run(request.inventory, host, host_command(request, host), check=False, timeout=CHECK_LIMIT)
+    return parse_host(done.stdout, request.inventory, asked, time.time())
 
 
 def host_command(request: UpgradeRequest, host: str) -> str:
@@ -177,8 +177,8 @@ def host_command(request: UpgradeRequest, host: str) -> str:
     )
 
 
-def parse_host(output: str, inventory: Inventory, asked: float) -> HostReading:
-    """Return what a host printed.
+def parse_host(output: str, inventory: Inventory, asked: float, answered: float) -> HostReading:
+    """Return what a host printed, between the two moments of the worker's clock.
 
     Raises:
         Refused: it printed something else; its shell or its base system is not what stackroll knows.
@@ -197,7 +197,7 @@ def parse_host(output: str, inventory: Inventory, asked: float) -> HostReading:
     units = parse_units(output, inventory.packaging.root)
     facts = HostFacts(running={u: s.version for u, s in units.items()}, free_bytes=free, boot_id=boot_id)
     state = parse_state(output, inventory)
-    return HostReading(facts, clock, asked, state, values.get("R", []), values.get("M", []))
+    return HostReading(facts, clock_skew(clock, asked, answered), state, values.get("R", []), values.get("M", []))
 
 
 def _lacking(host: str, reading: HostReading) -> list[Finding]:

@@ -277,6 +277,14 @@ def judge_allocations(
     return tuple(_named("allocations", (found,)))
 
 
+def clock_skew(clock: float, asked: float, answered: float) -> float:
+    """Return by how many seconds a host's clock differs at the least, which was read at some time between two moments.
+
+    However long the host takes for its answer: as long as its clock shows a time in between, nothing speaks against it.
+    """
+    return min(clock - asked, 0.0) or max(clock - answered, 0.0)
+
+
 def judge_clocks(offsets: Mapping[str, float]) -> tuple[Finding, ...]:
     """Return a finding for each host whose clock differs from the worker's (seconds) too much to compare times."""
     found = (

@@ -121,4 +121,4 @@ def test_each_host_is_asked_for_what_it_needs(world: World) -> None:
 
 def test_an_answer_that_makes_no_sense_is_refused(world: World) -> None:
     with pytest.raises(Refused, match="makes no sense: 'Welcome"):
-        parse_host("Welcome to cmp1!", world.request.inventory, NOW)
+        parse_host("Welcome to cmp1!", world.request.inventory, NOW, NOW)

@@ -56,7 +56,7 @@ class Matrix:
         await asyncio.gather(*(self._serve(chunks) for _ in range(self._jobs)))
 
     async def _serve(self, chunks: asyncio.Queue[list[tuple[Case, ...]]]) -> None:
-        while not chunks.empty():
+        while not chunks.empty() and time.monotonic() < self._until:
             await self._chunk(chunks.get_nowait())
 
     async def _chunk(self, runs: list[tuple[Case, ...]]) -> None:
@@ -79,14 +79,18 @@ class Matrix:
         process.stdin.write(f"{asked}\n".encode())
         await process.stdin.drain()
         process.stdin.close()
-        open_ = dict(enumerate(runs))
+        open_, begun = dict(enumerate(runs)), set[int]()
         async for line in process.stdout:
             if line.startswith(b"{"):
                 result = json.loads(line)
-                self._take(open_.pop(result.pop("run")), result)
-        status = await process.wait()
-        if status == 0 and time.monotonic() > self._until:
-            return
+                if (number := result.pop("begun", None)) is not None:
+                    begun.add(number)
+                else:
+                    self._take(open_.pop(result.pop("run")), result)
+        await process.wait()
+        if time.monotonic() > self._until:
+            # What it had no time for is nobody's failure, however the process ended.
+            open_ = {number: run for number, run in open_.items() if number in begun}
         for run in open_.values():
             gone = {"state": "none", "happened": [], "seconds": 0.0, "notes": []}
             self._take(run, {**gone, "problems": [f"its process ended with status {process.returncode}"]})

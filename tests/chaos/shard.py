@@ -68,6 +68,7 @@ async def _one(ready: Bench, number: int, cases: list[Case], room: asyncio.Semap
     async with room:
         if time.monotonic() > until:
             return
+        print(json.dumps({"begun": number}), flush=True)
         try:
             async with small_cloud(SPEED, DURATIONS) as sim:
                 outcome = await Trial(ready, sim, cases).run()

@@ -25,9 +25,6 @@ from tests.lab.judge import guests
 
 pytestmark = pytest.mark.usefixtures("lab_any")
 
-# Findings are not wrapped on a terminal this wide.
-WIDE = {"COLUMNS": "500"}
-
 
 @dataclass
 class Files:
@@ -86,19 +83,16 @@ def _switches() -> list[list[str]]:
 
 def assert_refused(dev: Dev, files: Files, subject: str, problem: str, remedy: str) -> None:
     """``check`` and ``start`` say exactly this one thing, and end so that scripts see it."""
-    source, target = files.cloud["release"], files.upgrade["to"]
-    checked = stackroll("check", str(files.path), env=WIDE)
+    checked = stackroll("check", str(files.path), "--json")
     print(checked.stdout)
     assert (checked.returncode, checked.stderr) == (3, "")
-    assert [line.strip() for line in checked.stdout.splitlines()] == [
-        f"error  {subject}: {problem}",
-        f"→ {remedy}",
-        f"lab from {source} to {target}: no; 1 error, 0 warnings",
-    ]
+    found = json.loads(checked.stdout)["findings"]
+    blockers = [(one["subject"], one["problem"], one["remedy"]) for one in found if one["severity"] == "blocker"]
+    assert blockers == [(subject, problem, remedy)]
     started = dev.stackroll("start", str(files.path), "--id", files.folder.name, "--wait")
     print(started.stdout)
     assert (started.returncode, started.stderr) == (5, "")
-    told = [line for line in started.stdout.splitlines() if re.match(r"\d\d:\d\d:\d\d  (error|warning|refused) ", line)]
+    told = [line for line in started.stdout.splitlines() if re.match(r"\d\d:\d\d:\d\d  (error|refused) ", line)]
     assert [line.split(maxsplit=2)[2] for line in told] == [
         f"{subject}: {problem} ({remedy})",
         "run: nothing was changed",

@@ -7,7 +7,7 @@ import pytest
 
 from model.inventory import Inventory
 from model.nova import Migration
-from model.preflight import judge, judge_allocations, judge_clocks, judge_migrations
+from model.preflight import clock_skew, judge, judge_allocations, judge_clocks, judge_migrations
 from model.spec import UpgradeRequest, UpgradeSpec
 from model.work import Capacity, Facts, GuestFacts, HostFacts, ServiceRecord
 
@@ -242,3 +242,8 @@ def test_what_is_being_made_or_moved_holds_room_before_it_is_there() -> None:
 def test_clocks() -> None:
     (finding,) = judge_clocks({"cmp1": 0.5, "cmp2": -61.0})
     assert (finding.subject, "-61 s" in finding.problem) == ("cmp2", True)
+
+
+@pytest.mark.parametrize(("clock", "skew"), [(100.0, 0.0), (130.0, 0.0), (160.0, 0.0), (93.0, -7.0), (169.0, 9.0)])
+def test_a_host_that_is_slow_to_answer_has_no_wrong_clock(clock: float, skew: float) -> None:
+    assert clock_skew(clock, asked=100.0, answered=160.0) == skew
