@@ -12,6 +12,7 @@ from simulator.nova import image_meta
 from tests.chaos import judge
 from tests.chaos.user import User
 from tests.simulator.conftest import sim_cloud, upgrade
+from tests.simulator.stories.conftest import until
 from tests.workflows.fake_cloud import Run
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.temporal]
@@ -38,6 +39,7 @@ async def test_everything_is_taken_back_and_what_users_made_stays(temporal: Clie
         assert await judge.not_usable(sim, user) == []
         assert sim.shell.unknown == []
         # What came back stands on the newer schema, and that holds no later upgrade up.
+        await until(lambda: not any(move.unfinished for move in sim.cloud.nova.migrations))
         async with upgrade(temporal, sim, availability=UNWATCHED) as again:
             assert (await again.handle.result())["state"] == "completed"
         assert judge.wholly_at(sim, NEW) == []
