@@ -143,6 +143,12 @@ class Step(Record):
     of: str | None = None
 
 
+def hosts_asked(step: Step) -> tuple[str, ...]:
+    """Return the hosts that a step asks: its target, and those to which its guests are planned to move."""
+    planned = step.params.get("targets")
+    return (step.target, *sorted({str(host) for host in planned.values()} if isinstance(planned, dict) else ()))
+
+
 class PlanError(ValueError):
     """A plan that contradicts itself."""
 

@@ -11,7 +11,7 @@ with workflow.unsafe.imports_passed_through():
     from model.control import Abort, Who
     from model.inventory import Inventory
     from model.messages import GroupRequest, GroupResult
-    from model.plan import Step
+    from model.plan import Step, hosts_asked
     from model.status import StepState, StepStatus
     from workflows import names
     from workflows.executor import UNDO, StepError, StoppedError, tries_key
@@ -87,7 +87,7 @@ class Children:
             root=self._ledger.run if self._ledger.run != self._ledger.upgrade else "",
             group=group,
             steps=steps,
-            inventory=inventory.narrowed(*(step.target for step in steps)),
+            inventory=inventory.narrowed(*(host for step in steps for host in hosts_asked(step))),
             passed=tuple(id_ for id_, state in states.items() if state in _PASSED),
             tries={key: self._tries[key] for key in keys if key in self._tries},
             paused=self._ledger.paused,

@@ -9,7 +9,7 @@ from temporalio.exceptions import TimeoutError as ActivityTimeoutError
 
 with workflow.unsafe.imports_passed_through():
     from model.inventory import Inventory
-    from model.plan import Action, Step
+    from model.plan import Action, Step, hosts_asked
     from model.status import StepState, StepStatus
     from model.work import StepResult, Work
     from workflows.ledger import iso, pending
@@ -161,7 +161,7 @@ class Executor:
             undo=undo or step.of is not None,
             by=self._by,
             generation=generation,
-            inventory=self._inventory if step.target == "cloud" else self._inventory.narrowed(step.target),
+            inventory=self._inventory if step.target == "cloud" else self._inventory.narrowed(*hosts_asked(step)),
             timeout=timeout,
         )
         result: StepResult = await workflow.execute_activity(
