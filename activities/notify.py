@@ -113,7 +113,9 @@ class Post:
         await asyncio.gather(*(one(mail, address) for mail, address in mails))
         failed = list(dict.fromkeys(self.failures))
         more = [f"and {len(failed) - _MOST_FAILURES} more"] if len(failed) > _MOST_FAILURES else []
-        return Told(sent=dict(counts), failed=(*failed[:_MOST_FAILURES], *more))
+        # In the order of the specification, whoever was reached first.
+        sent = {mail.reference: counts[mail.reference] for mail, _ in mails if counts[mail.reference]}
+        return Told(sent=sent, failed=(*failed[:_MOST_FAILURES], *more))
 
 
 class _Sent:
