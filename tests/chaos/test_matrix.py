@@ -15,7 +15,7 @@ SAMPLE, JOBS, AT_ONCE, SHARE = 120, 2, 6, 4
 ENOUGH = 240.0
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1200)
 def test_a_sample_of_every_step_and_every_fault(capfd: pytest.CaptureFixture[str]) -> None:
     sample = ("--sample", str(setting("SAMPLE", SAMPLE)), "--seed", str(seed()), "--enough", str(ENOUGH))
     ran = run_and_show(

@@ -35,7 +35,7 @@ _Answer = TypeVar("_Answer", UpgradeStatus, Report)
 # Real seconds: after so long a fault is mended whether the run has asked for it or not; a run may take so long, and
 # longer by so much for each further fault.
 MENDED_AFTER = 12.0
-LONGEST = 240.0
+LONGEST = 420.0
 LONGER = 60.0
 LOOK_EVERY = 0.8
 OLD, NEW = "2026.1", "2026.2"
