@@ -202,6 +202,14 @@ async def test_many_hosts_are_read_at_once(tmp_path: Path, hosts: Hosts) -> None
         assert (len(facts.hosts), held) == (54, 500)
 
 
+async def _status_of(client: httpx.AsyncClient, url: str) -> int | None:
+    """Return the status of an answer; None when nobody listens."""
+    try:
+        return (await client.get(url)).status_code
+    except httpx.ConnectError:
+        return None
+
+
 async def test_a_host_that_answers_nothing_and_one_that_reboots(
     sim: Simulation, hosts: Hosts, inventory: Inventory
 ) -> None:
@@ -233,8 +241,10 @@ async def test_a_host_that_answers_nothing_and_one_that_reboots(
             # The last of its units is up when all of them listen.
             while ctl1.boot_id == boot or not all(unit.running for unit in ctl1.units.values()):
                 await asyncio.sleep(0.05)
-        async with httpx.AsyncClient() as client:
-            assert (await client.get(url)).status_code == 200
+        async with asyncio.timeout(10), httpx.AsyncClient() as client:
+            # A unit runs a moment before it listens.
+            while await _status_of(client, url) != 200:
+                await asyncio.sleep(0.05)
     finally:
         await impatient.close()
 
