@@ -12,7 +12,7 @@ from tests.chaos.process import run_and_show, seed, setting
 pytestmark = [pytest.mark.chaos, pytest.mark.temporal]
 SAMPLE, JOBS, AT_ONCE, SHARE = 120, 2, 6, 4
 # No case is begun after so many seconds.
-ENOUGH = 240.0
+ENOUGH = 180.0
 
 
 @pytest.mark.timeout(1200)
