@@ -14,7 +14,7 @@ from model.baseline import Baseline, find_broken, find_missing
 from model.components import DATABASES
 from model.inventory import Inventory, Role
 from model.nova import Guest
-from model.readiness import Shipped
+from model.readiness.databases import Shipped
 
 # Where each service's package keeps the migrations of a schema; keystone's have two branches and a check of their own.
 _MIGRATIONS = {

@@ -35,7 +35,8 @@ from model.components import components_on
 from model.inventory import Inventory, Role
 from model.nova import Guest, ServiceRow, is_settled
 from model.preflight import clock_skew, is_plain, judge_allocations, judge_clocks, judge_migrations
-from model.readiness import HostState, judge_database, judge_hosts
+from model.readiness.databases import judge_database
+from model.readiness.hosts import HostState, judge_hosts
 from model.spec import UpgradeRequest
 from model.work import Capacity, Facts, Finding, HostFacts, HostLoad, ServiceRecord
 

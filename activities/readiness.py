@@ -20,17 +20,10 @@ from activities.ssh import Hosts
 from model.actions import ManageParams
 from model.components import DATABASES, api_url, apis, components_on
 from model.inventory import Inventory, Role
-from model.readiness import (
-    DatabaseState,
-    HostState,
-    ServiceVersion,
-    error,
-    judge_backends,
-    judge_certificate,
-    judge_queues,
-    judge_schemas,
-    judge_upgrade_check,
-)
+from model.readiness.databases import DatabaseState, ServiceVersion, judge_schemas
+from model.readiness.findings import error
+from model.readiness.hosts import HostState
+from model.readiness.services import judge_backends, judge_certificate, judge_queues, judge_upgrade_check
 from model.spec import UpgradeRequest
 from model.work import Finding, HostFacts
 

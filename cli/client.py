@@ -86,21 +86,13 @@ class Runs:
 
     async def rehearse(self, asked: RehearsalRequest, id_: str) -> None:
         """Start a rehearsal; there is one at most of each cloud and release."""
-        with _explained(id_):
-            try:
-                await self.client.start_workflow(
-                    asked.kind,
-                    asked,
-                    id=id_,
-                    task_queue=TASK_QUEUE,
-                    id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-                    static_summary=f"rehearse {headline(asked.request)}",
-                    rpc_timeout=_ORDER_TIME,
-                )
-            except WorkflowAlreadyStartedError:
-                raise CliError(
-                    f"refused: {id_} is going on; end it with `temporal workflow cancel -w {id_}`", Exit.REFUSED
-                ) from None
+        await self._start_again(
+            asked.kind,
+            asked,
+            id_,
+            f"rehearse {headline(asked.request)}",
+            going_on=f"end it with `temporal workflow cancel -w {id_}`",
+        )
 
     async def rehearsed(self, id_: str) -> RehearsalReport:
         """Ask a rehearsal for its account, as far as it has come."""
@@ -108,21 +100,26 @@ class Runs:
 
     async def roll_back(self, request: RollbackRequest, id_: str) -> None:
         """Start the rollback of an upgrade that has ended."""
+        summary = f"roll back {request.upgrade}"
+        await self._start_again(ROLLBACK, request, id_, summary, going_on=f"watch it with `stackroll watch {id_}`")
+
+    async def _start_again(
+        self, kind: str, asked: RehearsalRequest | RollbackRequest, id_: str, summary: str, *, going_on: str
+    ) -> None:
+        """Start what may have been there before and has ended; while it goes on it is refused, with what to do."""
         with _explained(id_):
             try:
                 await self.client.start_workflow(
-                    ROLLBACK,
-                    request,
+                    kind,
+                    asked,
                     id=id_,
                     task_queue=TASK_QUEUE,
                     id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-                    static_summary=f"roll back {request.upgrade}",
+                    static_summary=summary,
                     rpc_timeout=_ORDER_TIME,
                 )
             except WorkflowAlreadyStartedError:
-                raise CliError(
-                    f"refused: {id_} is going on; watch it with `stackroll watch {id_}`", Exit.REFUSED
-                ) from None
+                raise CliError(f"refused: {id_} is going on; {going_on}", Exit.REFUSED) from None
 
     async def holder(self, cloud: str) -> str | None:
         """Return the id of the run that works on this cloud, if one does."""

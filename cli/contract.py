@@ -17,7 +17,7 @@ from model.contract import Contract, ContractError
 from model.contract_diff import Comparison, Grade, compare
 from model.contract_words import Told, told
 from model.inventory import Inventory
-from model.words import count
+from model.words import count, listed
 
 _TITLES = {
     Grade.BREACH: ("breaches: clients that worked before do not any more", "bold red", "✗"),
@@ -123,7 +123,7 @@ def _print(found: Contract) -> None:
     for unit, api in found.apis.items():
         errors = [name for name, answer in api.answers.items() if not answer.good]
         versions = [f"{id_} {one.text}" for id_, one in api.versions.items()]
-        shown = ", ".join(versions[:2]) + (f" and {len(versions) - 2} more" if len(versions) > 2 else "")
+        shown = listed(versions, 2)
         asked = " and ".join(api.microversions) or "no microversions"
         names = ", ".join(errors[:3]) + (" …" if len(errors) > 3 else "")
         table.add_row(unit, shown, asked, str(len(api.answers)), Text(f"{len(errors)} {names}" if errors else "none"))

@@ -12,9 +12,8 @@ from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from model.base import Record
 from model.durations import Seconds
-from model.words import clock, duration
+from model.words import clock, duration, listed
 
-_MOST_NAMED = 5
 _REGEX = "=~"
 # Labels that say where an alert is, the first one that it has.
 _PLACES = ("instance", "host", "hostname", "node", "nodename", "service", "job")
@@ -152,9 +151,8 @@ class AlertsSeen(Record):
         """What holds the run."""
         if self.problem:
             return f"alerts are not known: {self.problem}"
-        named = ", ".join(sorted(alert.text for alert in self.firing)[:_MOST_NAMED])
-        more = f" and {len(self.firing) - _MOST_NAMED} more" if len(self.firing) > _MOST_NAMED else ""
-        return f"alerts to end: {named}{more}" if named else ""
+        named = listed(sorted(alert.text for alert in self.firing))
+        return f"alerts to end: {named}" if named else ""
 
 
 def key_of(alert: Alert) -> str:

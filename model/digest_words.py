@@ -4,9 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from model.digest import Difference, Digest, Kind, Section, as_object
-from model.words import count
+from model.words import count, listed
 
-NAMES_SHOWN = 5
 # How things are called, by section and key.
 Namer = Callable[[Section, str], str]
 
@@ -34,7 +33,7 @@ def describe(found: Iterable[Difference], name: Namer) -> list[str]:
         key = (difference.section.value, " ".join(rest), _change(difference))
         groups.setdefault(key, []).append(subject)
     return [
-        " ".join(part for part in (section, names([s for s in subjects if s]), rest) if part) + f": {change}"
+        " ".join(part for part in (section, listed([s for s in subjects if s]), rest) if part) + f": {change}"
         for (section, rest, change), subjects in groups.items()
     ]
 
@@ -112,7 +111,7 @@ def tolerated_summary(found: Iterable[Difference]) -> list[str]:
     moved = sum(d.section is Section.PLACES for d in found)
     parts = []
     if schemas:
-        parts.append(f"schema{_s(schemas)} of {names(schemas)} {'stay' if len(schemas) > 1 else 'stays'} expanded")
+        parts.append(f"schema{_s(schemas)} of {listed(schemas)} {'stay' if len(schemas) > 1 else 'stays'} expanded")
     if moved:
         parts.append(f"{count(moved, 'guest')} {'are on other hosts' if moved > 1 else 'is on another host'}")
     return parts
@@ -135,9 +134,3 @@ def _counted(nouns: Iterable[str]) -> str:
     for noun in nouns:
         counts[noun] = counts.get(noun, 0) + 1
     return ", ".join(count(number, noun) for noun, number in counts.items())
-
-
-def names(every: Sequence[str]) -> str:
-    """Write a list of names, a long one cut short."""
-    shown = ", ".join(every[:NAMES_SHOWN])
-    return f"{shown} and {len(every) - NAMES_SHOWN} more" if len(every) > NAMES_SHOWN else shown

@@ -14,13 +14,13 @@ from model.inventory import Role
 from model.nova import AWAITS_CONFIRMATION, Migration, is_settled
 from model.releases import RELEASES, Release
 from model.spec import UpgradeRequest
+from model.words import listed
 from model.work import Facts, Finding, GuestFacts, ServiceRecord
 
 # Twice what one virtual environment of each service was measured to take (110, 66, 129 and 231 MB).
 MEGABYTES = {"keystone": 220, "placement": 140, "glance": 260, "nova": 460}
 OWN_REASON = "stackroll "
 MOST_CLOCK_SKEW = 5.0
-NAMES_SHOWN = 5
 
 
 def judge(facts: Facts, request: UpgradeRequest) -> tuple[Finding, ...]:
@@ -76,7 +76,7 @@ def _versions(facts: Facts, request: UpgradeRequest) -> Iterable[Finding]:
         )
         return
     for (name, running), same in _alike(units):
-        subject, service = f"{name} on {_names(unit.host for unit in same)}", same[0].service
+        subject, service = f"{name} on {listed(unit.host for unit in same)}", same[0].service
         want = source.versions[service]
         if running is None:
             yield _error(subject, "is not running", f"start it: `systemctl start {name}`")
@@ -132,7 +132,7 @@ def _services(facts: Facts, request: UpgradeRequest) -> Iterable[Finding]:
             yield _error(
                 f"nova-compute on {host}",
                 "is not in nova's list of services",
-                f"use nova's own name of the host in the inventory (it knows: {_names(seen)}), or see its log",
+                f"use nova's own name of the host in the inventory (it knows: {listed(seen)}), or see its log",
             )
 
 
@@ -177,16 +177,16 @@ def _guests(facts: Facts, request: UpgradeRequest) -> Iterable[Finding]:
         obstacle = find_obstacle(guests[0])
         yield _error(
             f"guests on {host}",
-            f"{len(guests)} in {status}, which cannot be moved live: {_names(g.name for g in guests)}",
+            f"{len(guests)} in {status}, which cannot be moved live: {listed(g.name for g in guests)}",
             f"for each: {obstacle.remedy}" if obstacle else "",
         )
     homeless = [g for g in facts.guests if g.status == "ERROR" and g.host is None]
     if homeless:
-        names = _names(guest.name for guest in homeless)
+        names = listed(guest.name for guest in homeless)
         yield _warning("guests", f"{len(homeless)} in ERROR without a host: {names}", "delete or repair them")
     busy = [guest for guest in facts.guests if not is_settled(guest)]
     if busy:
-        names = _names(f"{guest.name} ({guest.task_state or guest.status})" for guest in busy)
+        names = listed(f"{guest.name} ({guest.task_state or guest.status})" for guest in busy)
         yield _warning("guests", f"{len(busy)} are being changed just now: {names}", "a drain waits until that is over")
 
 
@@ -273,7 +273,7 @@ def judge_allocations(
     if not orphans:
         return ()
     remedy = "`nova-manage placement audit --verbose`, then with `--delete`"
-    found = _error(host, f"{len(orphans)} allocations belong to no guest or migration: {_names(orphans)}", remedy)
+    found = _error(host, f"{len(orphans)} allocations belong to no guest or migration: {listed(orphans)}", remedy)
     return tuple(_named("allocations", (found,)))
 
 
@@ -297,12 +297,6 @@ def judge_clocks(offsets: Mapping[str, float]) -> tuple[Finding, ...]:
         if abs(offset) > MOST_CLOCK_SKEW
     )
     return tuple(_named("clock", found))
-
-
-def _names(names: Iterable[str]) -> str:
-    every = list(names)
-    shown = ", ".join(every[:NAMES_SHOWN])
-    return f"{shown} and {len(every) - NAMES_SHOWN} more" if len(every) > NAMES_SHOWN else shown
 
 
 def _lack(shortages: Iterable[Shortage]) -> str:

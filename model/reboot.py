@@ -3,8 +3,8 @@
 import re
 
 from model.base import Record
+from model.words import listed
 
-MOST_NAMES = 5
 _SPLIT = re.compile(r"(\d+)")
 # What tells two kinds of kernel apart: the letters behind the numbers, such as cloud-amd64, generic or el9.x86_64.
 _FLAVOUR = re.compile(r"^[\d.+~_-]+(?:rc\d+-?)?")
@@ -71,9 +71,9 @@ def judge_need(boot: HostBoot, kernel: str | None = None) -> RebootNeed:
     if wanted and boot.kernel and wanted != boot.kernel:
         reasons.append(f"it runs kernel {boot.kernel}, and {wanted} is {'wanted' if kernel else 'installed'}")
     if boot.packages:
-        reasons.append(f"a reboot was asked for by {_names(boot.packages)}")
+        reasons.append(f"a reboot was asked for by {listed(boot.packages)}")
     if boot.stale:
-        reasons.append(f"replaced libraries are still in use by {_names(boot.stale)}")
+        reasons.append(f"replaced libraries are still in use by {listed(boot.stale)}")
     return RebootNeed(required=bool(reasons), reasons=tuple(reasons))
 
 
@@ -103,8 +103,3 @@ def _order(kernel: str) -> tuple[tuple[int, int, str], ...]:
     """Compare numbers as numbers: 6.1.0-9 is older than 6.1.0-41."""
     parts = (part for part in _SPLIT.split(kernel) if part)
     return tuple((1, int(part), "") if part.isdigit() else (0, 0, part) for part in parts)
-
-
-def _names(names: tuple[str, ...]) -> str:
-    shown = ", ".join(names[:MOST_NAMES])
-    return f"{shown} and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else shown

@@ -10,7 +10,8 @@ from model.components import COMPUTE_UNIT
 from model.fleet import Fleet, FleetHost, GuestClass
 from model.inventory import Inventory, Role
 from model.placement.records import Schedule
-from model.preflight import NAMES_SHOWN, OWN_REASON, judge_migrations
+from model.preflight import OWN_REASON, judge_migrations
+from model.words import listed
 from model.work import Finding
 
 
@@ -60,7 +61,7 @@ def _roles(inventory: Inventory, hosts: Collection[str]) -> Iterable[Finding]:
 def _services(inventory: Inventory, fleet: Fleet, hosts: Collection[str]) -> Iterable[Finding]:
     for host in hosts:
         if host not in fleet.hosts:
-            names = ", ".join(list(fleet.hosts)[:NAMES_SHOWN]) or "none"
+            names = listed(fleet.hosts) or "none"
             yield _finding(
                 "error",
                 f"{COMPUTE_UNIT} on {host}",
@@ -113,12 +114,11 @@ def _guests(classified: Iterable[Classified], hosts: Collection[str]) -> Iterabl
         if one.kind is GuestClass.BLOCKED and one.host in hosts:
             blocked.setdefault((one.host or "", one.code), []).append(one)
     for (host, code), guests in sorted(blocked.items()):
-        names = ", ".join(f"{guest.name} ({guest.guest})" for guest in guests[:NAMES_SHOWN])
-        more = f" and {len(guests) - NAMES_SHOWN} more" if len(guests) > NAMES_SHOWN else ""
+        names = listed(f"{guest.name} ({guest.guest})" for guest in guests)
         yield _finding(
             "error",
             f"guests on {host}",
-            f"{len(guests)} cannot leave ({code}: {guests[0].reason}): {names}{more}",
+            f"{len(guests)} cannot leave ({code}: {guests[0].reason}): {names}",
             guests[0].remedy or "move or delete them, or leave the host out",
         )
 

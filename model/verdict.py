@@ -11,9 +11,9 @@ from enum import StrEnum
 
 from model.base import Record
 from model.digest import SYSTEM, TOLERATED, Difference, Digest, Kind, Section, differences
-from model.digest_words import describe, namer, names, tolerated_summary, users_summary
+from model.digest_words import describe, namer, tolerated_summary, users_summary
 from model.releases import Release
-from model.words import count
+from model.words import count, listed
 
 # What glance never changes once it is there.
 _CONTENT_OF_IMAGES = ("size", "checksum")
@@ -61,7 +61,7 @@ class Verdict(Record):
         parts += users_summary(self.users)
         parts += tolerated_summary(self.tolerated)
         if self.not_compared:
-            parts.append(f"not read before, and so not compared: {names(self.not_compared)}")
+            parts.append(f"not read before, and so not compared: {listed(self.not_compared)}")
         return "; ".join(parts)
 
     def of(self, concern: Concern) -> tuple[Difference, ...]:

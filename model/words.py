@@ -1,5 +1,6 @@
 """Numbers and times as people read them; one way for the terminal, the plan and the report."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
@@ -28,6 +29,13 @@ def milliseconds(seconds: float) -> str:
 def count(number: int, noun: str, plural: str = "") -> str:
     """Write ``1 step``, ``5 steps``."""
     return f"{number} {noun if number == 1 else plural or noun + 's'}"
+
+
+def listed(every: Iterable[str], most: int = 5) -> str:
+    """Write names, a long list cut short: ``cmp1, cmp2, cmp3, cmp4, cmp5 and 7 more``."""
+    names = list(every)
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def moment(text: str | None) -> datetime | None:

@@ -5,9 +5,7 @@ from collections.abc import Iterator
 from model.advisories.reading import HostReading
 from model.base import Record
 from model.reboot import judge_need
-from model.words import count
-
-_MOST_NAMES = 5
+from model.words import count, listed
 
 
 class Note(Record):
@@ -27,9 +25,8 @@ def notes_of(host: str, reading: HostReading) -> Iterator[Note]:
         old = f" ({', '.join(versions)})" if versions else ""
         now = f"; {reading.hypervisor} is installed" if reading.hypervisor else ""
         names = [guest.guest or f"process {guest.pid}" for guest in reading.guests]
-        more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
         yield Note(
             host=host,
             text=f"{count(len(names), 'guest')} still on a QEMU that was replaced{old}{now}: "
-            f"{', '.join(names[:_MOST_NAMES])}{more}: move them live, or start them anew",
+            f"{listed(names)}: move them live, or start them anew",
         )

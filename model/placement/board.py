@@ -9,6 +9,7 @@ from model.placement.limits import Budget, slots_of
 from model.placement.records import Cause, Skipped, Slots
 from model.placement.rooms import Placed, Room, Rooms, anti_groups
 from model.rolling import Rolling
+from model.words import listed
 
 
 class Move(NamedTuple):
@@ -234,6 +235,5 @@ class Board:
 
 def _some(names: list[str]) -> str:
     """Write a few names, and how many more there are."""
-    shown = ", ".join(names[:3])
     kind = "guest" if len(names) == 1 else "guests"
-    return f"{kind} {shown}" + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return f"{kind} {listed(names, 3)}"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from model.fleet import Fleet, FleetGuest
 from model.placement.records import Assignment, Cause, Filter, Schedule
-from model.words import count, duration
+from model.words import count, duration, listed
 
 
 def why_guest(schedule: Schedule, fleet: Fleet, guest: str) -> tuple[str, ...]:
@@ -66,7 +66,7 @@ def why_host(schedule: Schedule, fleet: Fleet, host: str) -> tuple[str, ...]:
     sentences += _waits(schedule, host, leaving)
     waiting = sorted(name for name, needs in schedule.needs.items() if host in needs)
     if waiting:
-        sentences.append(f"waited for by {count(len(waiting), 'host')}: {_some(waiting)}")
+        sentences.append(f"waited for by {count(len(waiting), 'host')}: {listed(waiting)}")
     sentences.append(f"its wave takes about {duration(wave.seconds)}")
     return tuple(sentences)
 
@@ -110,7 +110,9 @@ def _waits(schedule: Schedule, host: str, leaving: list[Assignment]) -> list[str
         else:
             kind = "it shares a server group, or scarce traits, with"
         kinds.setdefault(kind, []).append(need)
-    return [f"it waits for {count(len(names), 'host')}: {kind} {_some(names)}" for kind, names in sorted(kinds.items())]
+    return [
+        f"it waits for {count(len(names), 'host')}: {kind} {listed(names)}" for kind, names in sorted(kinds.items())
+    ]
 
 
 def _what(key: str) -> str:
@@ -118,7 +120,3 @@ def _what(key: str) -> str:
     name, _, resource = key.partition(":")
     meaning = Filter(name).meaning
     return f"with too little {resource}" if resource else meaning
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
