@@ -1,7 +1,7 @@
 """The runs as the command line sees them: every call to Temporal, and every failure of one in plain words."""
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from typing import Any, NamedTuple, TypeVar
 
@@ -9,6 +9,7 @@ from temporalio.client import (
     Client,
     WorkflowExecution,
     WorkflowExecutionStatus,
+    WorkflowFailureError,
     WorkflowQueryFailedError,
     WorkflowQueryRejectedError,
     WorkflowUpdateFailedError,
@@ -131,6 +132,21 @@ class Runs:
                     return None
                 raise
         return lock.parent_id or lock.id if lock.status is WorkflowExecutionStatus.RUNNING else None
+
+    async def forget(self, cloud: str, reason: str) -> str | None:
+        """End the run that works on a cloud that is not there any more, where nothing is left to put back.
+
+        Returns:
+            Its id; None where there was none.
+        """
+        if (run := await self.holder(cloud)) is None:
+            return None
+        with _explained(run):
+            await self.client.get_workflow_handle(run).terminate(reason=reason, rpc_timeout=_ORDER_TIME)
+            # Its lock is a child of it, and is ended with it, a moment later.
+            with suppress(WorkflowFailureError):
+                await self.client.get_workflow_handle(lock_id(cloud)).result(rpc_timeout=_ORDER_TIME)
+        return run
 
     async def status(self, id_: str) -> UpgradeStatus:
         """Ask a run for its status."""

@@ -39,24 +39,31 @@ async def run_demo() -> None:
     """Make a cloud on this machine, upgrade it while guests run on it, and show what came of it."""
     _stage(1, "a cloud: OpenStack in machines of its own, with guests")
     paths = Paths.from_environment()
-    await asyncio.to_thread(ready_lab, paths)
+    anew = await asyncio.to_thread(ready_lab, paths)
     request = load_request(paths.state / "upgrade.yaml", by=operator())
     _stage(2, f"the plan: from {request.inventory.release} to {request.spec.to}")
     await _show_plan(request)
     _stage(3, "Temporal and a worker")
     async with _temporal() as runs:
+        why = "its cloud is not there any more: the demo has made another one"
+        if anew and (left := await runs.forget(request.inventory.cloud, why)):
+            say(f"{left} was left by a demo that was broken off; it has been ended")
         await _upgrade(runs, request)
 
 
-def ready_lab(paths: Paths) -> None:
-    """Bring the lab up as it was before any upgrade: what is up and untouched is taken as it is."""
+def ready_lab(paths: Paths) -> bool:
+    """Bring the lab up as it was before any upgrade, and tell whether it is another one than before.
+
+    What is up and untouched is taken as it is.
+    """
     lab = Lab(paths, Progress(out))
     try:
         current = records.load(paths)
         spec = current.spec if current else LabSpec()
         if current and current.complete and _is_untouched(paths, spec):
             say(f"the lab is up: {spec.describe()}")
-        elif states.exists(paths, pristine_name(spec)):
+            return False
+        if states.exists(paths, pristine_name(spec)):
             lab.restore(pristine_name(spec))
         else:
             if current and current.complete:
@@ -64,6 +71,7 @@ def ready_lab(paths: Paths) -> None:
             lab.up(spec)
     except LabError as error:
         raise CliError(f"the lab: {error}") from None
+    return True
 
 
 def _is_untouched(paths: Paths, spec: LabSpec) -> bool:

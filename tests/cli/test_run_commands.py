@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from temporalio.client import Client
 
+from cli.client import Runs
 from cli.errors import Exit
 from model.status import RunState, UpgradeStatus
 from model.work import Finding
@@ -61,6 +62,22 @@ async def test_a_run_from_start_to_report(
     assert (late.status, "has ended already" in late.err) == (Exit.REFUSED, True)
     again = await stackroll("start", str(upgrade), "--id", run)
     assert (again.status, "choose another --id" in again.err) == (Exit.REFUSED, True)
+
+
+async def test_a_run_of_a_cloud_that_is_gone_keeps_no_other_from_starting(
+    stackroll: Stackroll, fake_cloud: FakeCloud, temporal: Client, upgrade: Path
+) -> None:
+    run = name_of(upgrade)
+    cloud = run.removeprefix("r-")
+    assert (await stackroll("start", str(upgrade), "--id", run)).status == 0
+    await until(temporal, run, RunState.WAITING)
+    refused = await stackroll("start", str(upgrade), "--id", f"{run}-2")
+    assert (refused.status, f"{run} works on {cloud}" in refused.err) == (Exit.REFUSED, True)
+    assert await Runs(temporal).forget(cloud, "it was taken down") == run
+    assert await Runs(temporal).forget(cloud, "it was taken down") is None
+    assert (await stackroll("start", str(upgrade), "--id", f"{run}-2")).status == 0
+    await until(temporal, f"{run}-2", RunState.WAITING)
+    assert await Runs(temporal).forget(cloud, "the test is over") == f"{run}-2"
 
 
 async def test_orders_about_a_failed_step(
