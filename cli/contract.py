@@ -9,14 +9,12 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from cli.captures import inventory_of, read_capture, write_capture
 from cli.console import AsJson, awaited, err, out, say
-from cli.documents import BadInputError, Document, Problem
 from cli.errors import CliError, Exit
-from cli.load import load_inventory, load_request
 from model.contract import Contract, ContractError
 from model.contract_diff import Comparison, Grade, compare
 from model.contract_words import Told, told
-from model.inventory import Inventory
 from model.words import count, listed
 
 _TITLES = {
@@ -55,12 +53,12 @@ async def capture(file: Cloud, output: Output = None, like: Like = None, as_json
     # Imported here: the OpenStack clients take a second to load, which no other command needs.
     from activities.contract import capture as ask  # noqa: PLC0415
 
-    inventory, before = _inventory(file), _load(like) if like else None
+    inventory, before = inventory_of(file), read_capture(like, "contract", Contract.from_json) if like else None
     name = escape(inventory.cloud)
     with err.status(f"asking {name}") as status:
         found = await ask(inventory, like=before, told=lambda text: status.update(f"asking {name}: {escape(text)}"))
     if output is not None:
-        _write(output, found)
+        write_capture(output, found.to_json() + "\n")
     if as_json:
         say(found.to_json())
     else:
@@ -77,7 +75,7 @@ def diff(
 
     Exit status 0: what worked before works. 3: a breach that is not accepted. 2: a file that is no capture.
     """
-    first, second = _load(before), _load(after)
+    first, second = (read_capture(path, "contract", Contract.from_json) for path in (before, after))
     try:
         comparison = compare(first, second, accept)
     except ContractError as error:
@@ -89,31 +87,6 @@ def diff(
         _print_comparison(comparison)
     if not comparison.kept:
         raise typer.Exit(Exit.FINDINGS)
-
-
-def _inventory(file: Path) -> Inventory:
-    """Read either file: only that of a cloud has hosts."""
-    return load_inventory(file) if "hosts" in Document(file).data else load_request(file).inventory
-
-
-def _load(path: Path) -> Contract:
-    try:
-        return Contract.from_json(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        text = f"cannot be read: {error.strerror or error}"
-    except UnicodeDecodeError:
-        text = "no text in UTF-8, so no contract"
-    except ContractError as error:
-        text = str(error)
-    raise BadInputError([Problem(str(path), None, text)])
-
-
-def _write(output: Path, found: Contract) -> None:
-    try:
-        output.write_text(found.to_json() + "\n", encoding="utf-8")
-    except OSError as error:
-        raise CliError(f"{output}: cannot be written: {error.strerror or error}", Exit.BAD_INPUT) from None
-    err.print(Text(f"written to {output}"))
 
 
 def _print(found: Contract) -> None:

@@ -9,10 +9,9 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from cli.captures import inventory_of, read_capture, write_capture
 from cli.console import AsJson, awaited, err, out, say
-from cli.documents import BadInputError, Document, Problem
 from cli.errors import CliError, Exit
-from cli.load import load_inventory, load_request
 from model.digest import TOLERATED, Difference, Digest, DigestError, Kind
 from model.digest_words import Namer, brief, namer, place, short
 from model.inventory import Inventory
@@ -53,7 +52,7 @@ async def digest(file: Cloud = None, output: Output = None, diff: Diff = None, a
     if diff is not None:
         _compare(*diff, as_json=as_json)
     elif file is not None:
-        await _read(_inventory(file), output, as_json=as_json)
+        await _read(inventory_of(file), output, as_json=as_json)
 
 
 async def _read(inventory: Inventory, output: Path | None, *, as_json: bool) -> None:
@@ -69,7 +68,7 @@ async def _read(inventory: Inventory, output: Path | None, *, as_json: bool) -> 
     finally:
         await hosts.close()
     if output is not None:
-        _write(output, found)
+        write_capture(output, found.to_json())
     if as_json:
         say(found.to_json().rstrip("\n"))
     else:
@@ -78,19 +77,6 @@ async def _read(inventory: Inventory, output: Path | None, *, as_json: bool) -> 
         err.print(Text(f"{part} could not be read: {why}", style="bold red"))
     if found.unread:
         raise typer.Exit(Exit.ERROR)
-
-
-def _inventory(file: Path) -> Inventory:
-    """Read either file: only that of a cloud has hosts."""
-    return load_inventory(file) if "hosts" in Document(file).data else load_request(file).inventory
-
-
-def _write(output: Path, found: Digest) -> None:
-    try:
-        output.write_text(found.to_json(), encoding="utf-8")
-    except OSError as error:
-        raise CliError(f"{output}: cannot be written: {error.strerror or error}", Exit.BAD_INPUT) from None
-    err.print(Text(f"written to {output}"))
 
 
 def _print(found: Digest) -> None:
@@ -115,7 +101,7 @@ def _print(found: Digest) -> None:
 
 
 def _compare(first: Path, second: Path, *, as_json: bool) -> None:
-    before, after = _load(first), _load(second)
+    before, after = (read_capture(path, "digest", Digest.from_json) for path in (first, second))
     try:
         verdict = judge(before, after)
     except DigestError as error:
@@ -126,18 +112,6 @@ def _compare(first: Path, second: Path, *, as_json: bool) -> None:
         _print_verdict(before, after, verdict)
     if not verdict.whole:
         raise typer.Exit(Exit.FINDINGS)
-
-
-def _load(path: Path) -> Digest:
-    try:
-        return Digest.from_json(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        text = f"cannot be read: {error.strerror or error}"
-    except UnicodeDecodeError:
-        text = "no text in UTF-8, so no digest"
-    except DigestError as error:
-        text = str(error)
-    raise BadInputError([Problem(str(path), None, text)])
 
 
 def _as_json(before: Digest, after: Digest, verdict: Verdict) -> dict[str, object]:
