@@ -34,7 +34,7 @@ from activities.ssh import Hosts
 from model.components import components_on
 from model.inventory import Inventory, Role
 from model.nova import Guest, ServiceRow, is_settled
-from model.preflight import clock_skew, is_plain, judge_allocations, judge_clocks, judge_migrations
+from model.preflight import clock_skew, is_plain, judge_allocations, judge_clocks, judge_migrations, running_release
 from model.readiness.databases import judge_database
 from model.readiness.hosts import HostState, judge_hosts
 from model.spec import UpgradeRequest
@@ -115,7 +115,7 @@ async def _read_more(
     checks: list[Awaitable[tuple[Finding, ...]]] = []
     if inventory.database.host in readings:
         room = states[inventory.database.host].room
-        checks.append(_collect(_judged_database(hosts, request, room), inventory.database.host, findings, none))
+        checks.append(_collect(_judged_database(hosts, request, room, facts), inventory.database.host, findings, none))
         if first in readings:
             checks.append(_collect(check_schemas_now(hosts, inventory, facts), "databases", findings, none))
     if first in readings:
@@ -129,8 +129,11 @@ async def _read_more(
     return found + [finding for several in await asyncio.gather(*checks) for finding in several]
 
 
-async def _judged_database(hosts: Hosts, request: UpgradeRequest, room: dict[str, int]) -> tuple[Finding, ...]:
-    return judge_database(request, await read_database(hosts, request.inventory), room)
+async def _judged_database(
+    hosts: Hosts, request: UpgradeRequest, room: dict[str, int], facts: dict[str, HostFacts]
+) -> tuple[Finding, ...]:
+    state = await read_database(hosts, request.inventory)
+    return judge_database(request.inventory, state, room, running_release(request, facts))
 
 
 def own_machine() -> str:

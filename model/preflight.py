@@ -10,12 +10,12 @@ from typing import NamedTuple
 from model.capacity import Room, Shortage
 from model.components import COMPUTE_UNIT, components_on
 from model.drain import find_obstacle
-from model.inventory import Role
+from model.inventory import Inventory, Role
 from model.nova import AWAITS_CONFIRMATION, Migration, is_settled
 from model.releases import RELEASES, Release
 from model.spec import UpgradeRequest
 from model.words import listed
-from model.work import Facts, Finding, GuestFacts, ServiceRecord
+from model.work import Facts, Finding, GuestFacts, HostFacts, ServiceRecord
 
 # Twice what one virtual environment of each service was measured to take (110, 66, 129 and 231 MB).
 MEGABYTES = {"keystone": 220, "placement": 140, "glance": 260, "nova": 460}
@@ -57,17 +57,27 @@ class _Unit(NamedTuple):
     running: str | None
 
 
-def _versions(facts: Facts, request: UpgradeRequest) -> Iterable[Finding]:
-    """Every unit runs, and from the source release: a cloud that is mixed before is mixed after."""
-    inventory = request.inventory
-    source, target = request.source, request.target
-    units = [
+def running_release(request: UpgradeRequest, hosts: Mapping[str, HostFacts]) -> Release:
+    """Return the release that every unit runs from; where they differ, the one that the inventory names."""
+    units = _units(request.inventory, hosts)
+    if not units:
+        return request.source
+    return next((one for one in RELEASES.values() if all(_runs(unit, one) for unit in units)), request.source)
+
+
+def _units(inventory: Inventory, hosts: Mapping[str, HostFacts]) -> list[_Unit]:
+    return [
         _Unit(component.unit, component.service, host, found.running.get(component.unit))
-        for host, found in facts.hosts.items()
+        for host, found in hosts.items()
         for component in components_on(inventory, host)
     ]
-    whole = next((release for release in RELEASES.values() if all(_runs(unit, release) for unit in units)), source)
-    if units and whole is not source:
+
+
+def _versions(facts: Facts, request: UpgradeRequest) -> Iterable[Finding]:
+    """Every unit runs, and from the source release: a cloud that is mixed before is mixed after."""
+    source, target = request.source, request.target
+    units, whole = _units(request.inventory, facts.hosts), running_release(request, facts.hosts)
+    if whole is not source:
         yield _error(
             "release",
             f"is {source.id} in the inventory, but the whole cloud already runs {whole.id}"

@@ -7,8 +7,7 @@ from typing import NamedTuple
 from model.base import Record
 from model.inventory import Inventory
 from model.readiness.findings import error, note, warning
-from model.releases import Release, find_release
-from model.spec import UpgradeRequest
+from model.releases import Release
 from model.words import count, listed
 from model.work import Finding
 
@@ -50,15 +49,20 @@ class DatabaseState(Record):
     tasks: tuple[tuple[str, str], ...] = ()
 
 
-def judge_database(request: UpgradeRequest, state: DatabaseState, room: Mapping[str, int]) -> tuple[Finding, ...]:
+def judge_database(
+    inventory: Inventory, state: DatabaseState, room: Mapping[str, int], release: Release
+) -> tuple[Finding, ...]:
     """Return what speaks against the upgrade in the database: room, cluster, cells, records, work in progress.
 
-    ``room`` is the free space on the database host, by path.
+    Args:
+        inventory: the cloud.
+        state: what was read.
+        room: the free space on the database host, by path.
+        release: what the processes run: records are to be of that, whatever the inventory says.
     """
-    release = find_release(request.inventory.release)
     return (
-        *_dump_room(request.inventory, state, room),
-        *_cluster(request.inventory, state),
+        *_dump_room(inventory, state, room),
+        *_cluster(inventory, state),
         *_records(state, release),
         *_cells(state),
         *_glance_work(state),

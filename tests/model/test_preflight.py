@@ -7,7 +7,7 @@ import pytest
 
 from model.inventory import Inventory
 from model.nova import Migration
-from model.preflight import clock_skew, judge, judge_allocations, judge_clocks, judge_migrations
+from model.preflight import clock_skew, judge, judge_allocations, judge_clocks, judge_migrations, running_release
 from model.spec import UpgradeRequest, UpgradeSpec
 from model.work import Capacity, Facts, GuestFacts, HostFacts, ServiceRecord
 
@@ -247,3 +247,15 @@ def test_clocks() -> None:
 @pytest.mark.parametrize(("clock", "skew"), [(100.0, 0.0), (130.0, 0.0), (160.0, 0.0), (93.0, -7.0), (169.0, 9.0)])
 def test_a_host_that_is_slow_to_answer_has_no_wrong_clock(clock: float, skew: float) -> None:
     assert clock_skew(clock, asked=100.0, answered=160.0) == skew
+
+
+def test_the_running_release_is_the_one_of_every_unit_or_else_the_inventory_s() -> None:
+    hosts = dict(good().hosts)
+    assert running_release(request(), hosts).id == "2026.1"
+    assert running_release(request(), {}).id == "2026.1"
+    later = {"keystone": "30.0.0", "placement": "16.0.0", "glance": "33.0.0"} | dict.fromkeys(
+        (unit for unit in CONTROL if unit.startswith("nova")), "34.0.0"
+    )
+    whole = {"ctl1": host(**later), "ctl2": host(**later)}
+    assert running_release(request(), whole).id == "2026.2"
+    assert running_release(request(), whole | {"ctl2": host(**CONTROL)}).id == "2026.1"

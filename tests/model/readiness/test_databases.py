@@ -3,6 +3,7 @@
 import pytest
 
 from model.readiness.databases import DatabaseState, ServiceVersion, Shipped, judge_database, judge_schemas
+from model.releases import RELEASES
 from tests.model.test_preflight import request
 
 REQUEST = request()
@@ -51,14 +52,14 @@ GALERA = {
 def test_what_is_wrong_in_the_database_is_told(
     state: DatabaseState, room: dict[str, int], severity: str, check: str, problem: str
 ) -> None:
-    (finding,) = judge_database(REQUEST, state, room)
+    (finding,) = judge_database(REQUEST.inventory, state, room, RELEASES["2026.1"])
     assert (finding.severity, finding.check) == (severity, check)
     assert problem in finding.problem
 
 
 def test_a_good_database_is_not_spoken_of() -> None:
     state = DatabaseState(bytes={"nova": 10**6}, cluster=GALERA, cells=("cell1",), records=RECORDS)
-    assert judge_database(REQUEST, state, {"/v": 10**9}) == ()
+    assert judge_database(REQUEST.inventory, state, {"/v": 10**9}, RELEASES["2026.1"]) == ()
 
 
 def test_a_schema_at_another_revision_is_told() -> None:
