@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import io
+import os
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
@@ -67,8 +68,12 @@ def stackroll_beside(stackroll: Stackroll) -> Stackroll:
     """The command line in a process of its own, for what goes on while other commands are given."""
 
     async def run(*words: str) -> Ran:
+        # Its own copy of the environment: commands in threads change ours, and a program must not start amid that.
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "cli.main", *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+            *(sys.executable, "-m", "cli.main", *words),
+            env=dict(os.environ),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
         )
         out, err = await process.communicate()
         return Ran(process.returncode or 0, out.decode(), err.decode())
