@@ -79,6 +79,10 @@ class Children:
         for group in self._handles:
             self._send(group, signal, order)
 
+    async def told(self) -> None:
+        """Wait until every order that was forwarded is in its child's history, before whatever happens there next."""
+        await workflow.wait_condition(lambda: not self._sending)
+
     def _request(self, group: str, steps: tuple[Step, ...], inventory: Inventory) -> GroupRequest:
         states = {step.id: self._ledger.steps[step.id].state for step in steps}
         keys = dict.fromkeys(key for step in steps for key in (tries_key(step), step.id + UNDO))

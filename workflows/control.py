@@ -63,6 +63,10 @@ class Controlled:
         """Forward an order to every running child."""
 
     @abstractmethod
+    async def children_told(self) -> None:
+        """Wait until every order is in the history of the children that it is for."""
+
+    @abstractmethod
     def make_report(self) -> Report:
         """Return the report as far as the run has come."""
 
@@ -144,9 +148,11 @@ class Controlled:
     @workflow.update(
         name="abort", description="As the signal of this name, but an order that cannot be followed is refused at once."
     )
-    def abort_update(self, order: Abort) -> str:
-        """End the run after what runs."""
+    async def abort_update(self, order: Abort) -> str:
+        """End the run after what runs; answered when every running child has been told, so that none begins more."""
         self.order_end(order)
+        if workflow.patched("abort-answered-when-told"):
+            await self.children_told()
         return f"{self.ledger.run} ends after what runs now ({order.mode})"
 
     @abort_update.validator

@@ -294,3 +294,7 @@ class Run(Sharing):
     def tell_children(self, signal: str, order: Who | Abort) -> None:
         """Forward an order to every running child."""
         self._children.tell(signal, order)
+
+    async def children_told(self) -> None:
+        """Wait until every order has arrived."""
+        await self._children.told()
