@@ -19,6 +19,7 @@ from activities.windows import WindowActivities
 from model.availability import AvailabilityResult, WatchRequest
 from model.base import JsonObject
 from model.components import components_on
+from model.messages import GroupStatus
 from model.notify import Announcement, Told
 from model.plan import Action
 from model.spec import UpgradeRequest
@@ -211,6 +212,12 @@ class Run:
                 return status
             await asyncio.sleep(0.05)
         raise AssertionError(f"still {status.state} (wanted {states}): {status.message} {status.running}")
+
+    async def told(self, client: Client, group: str, condition: Callable[[GroupStatus], bool]) -> None:
+        """Wait until an order has reached a child, which the run's own state does not tell."""
+        child = client.get_workflow_handle(f"{self.handle.id}/{group}")
+        while not condition(await child.query("status", result_type=GroupStatus)):
+            await asyncio.sleep(0.02)
 
 
 @asynccontextmanager

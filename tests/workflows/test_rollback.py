@@ -9,7 +9,6 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowUpdateFailed
 from temporalio.exceptions import ApplicationError
 
 from model.base import JsonObject
-from model.messages import GroupStatus
 from model.plan import Phase
 from model.status import Report, RunState, StepState
 from tests.workflows.fake_cloud import FakeCloud, Run, request, running_worker, start
@@ -32,13 +31,6 @@ async def ends(run: Run) -> str:
         await run.handle.result()
     assert isinstance(failure.value.cause, ApplicationError)
     return failure.value.cause.message
-
-
-async def told(client: Client, run: Run, group: str, condition: Callable[[GroupStatus], bool]) -> None:
-    """Wait until an order has reached a child."""
-    child = client.get_workflow_handle(f"{run.handle.id}/{group}")
-    while not condition(await child.query("status", result_type=GroupStatus)):
-        await asyncio.sleep(0.02)
 
 
 async def roll_back(client: Client, queue: str, upgrade: Run) -> Run:
@@ -80,7 +72,7 @@ async def test_what_runs_is_brought_to_its_end_before_the_way_back_begins(tempor
         run = await start(temporal, queue, request(computes=1))
         await cloud.until(lambda: "cmp1/drain" in cloud.running)
         await run.handle.signal("abort", BACK)
-        await told(temporal, run, "host/cmp1", lambda status: status.stopping)
+        await run.told(temporal, "host/cmp1", lambda status: status.stopping)
         assert ours(cloud) == []
         cloud.hold["cmp1/drain"].set()
         await ends(run)
@@ -172,7 +164,7 @@ async def test_a_pause_holds_the_rollback_and_a_stop_ends_it_where_it_is(tempora
         await run.handle.signal("abort", BACK)
         await cloud.until(lambda: "undo cmp1/switch" in cloud.running)
         await run.handle.signal("pause", ME)
-        await told(temporal, run, "back/host/cmp1", lambda status: status.paused)
+        await run.told(temporal, "back/host/cmp1", lambda status: status.paused)
         cloud.hold["undo cmp1/switch"].set()
         await cloud.until(lambda: not cloud.running)
         assert (await run.status()).state is RunState.PAUSED

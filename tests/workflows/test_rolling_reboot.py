@@ -112,6 +112,7 @@ async def test_a_pause_reaches_the_host_in_work(temporal: Client) -> None:
         await cloud.until(lambda: "cmp1/drain" in cloud.running)
         await run.handle.signal("pause", ME)
         await run.until(RunState.PAUSED)
+        await run.told(temporal, "host/cmp1", lambda status: status.paused)
         cloud.hold["cmp1/drain"].set()
         await cloud.until(lambda: "cmp1/drain" not in cloud.running)
         assert of(cloud, "cmp1") == ["disable", "drain"]

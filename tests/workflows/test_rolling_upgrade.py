@@ -9,7 +9,6 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowUpdateFailed
 from temporalio.exceptions import ApplicationError
 
 from model.inventory import KNOWN_SERVICES
-from model.messages import GroupStatus
 from model.plan import Action, Phase, Plan
 from model.status import Event, Report, RunState, StepState
 from model.work import Finding
@@ -208,9 +207,7 @@ async def test_pause_holds_every_host_at_its_next_step_and_resume_goes_on(tempor
         await run.handle.signal("pause", ME)
         await run.until(RunState.PAUSED)
         for host in ("cmp1", "cmp2"):
-            child = temporal.get_workflow_handle(f"{run.handle.id}/host/{host}")
-            while not (await child.query("status", result_type=GroupStatus)).paused:
-                await asyncio.sleep(0.05)
+            await run.told(temporal, f"host/{host}", lambda status: status.paused)
         for event in cloud.hold.values():
             event.set()
         drained = {"cmp1/drain", "cmp2/drain"}
@@ -231,6 +228,7 @@ async def test_abort_stops_puts_the_unfinished_host_back_and_is_no_success(tempo
         await cloud.until(lambda: "cmp1/drain" in cloud.running)
         await run.handle.signal("abort", {**ME, "mode": "stop"})
         await run.until(RunState.STOPPING)
+        await run.told(temporal, "host/cmp1", lambda status: status.stopping)
         cloud.hold["cmp1/drain"].set()
         with pytest.raises(WorkflowFailureError) as failure:
             await run.handle.result()
