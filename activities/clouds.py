@@ -90,6 +90,13 @@ def _connection(inventory: Inventory) -> Cloud:
         return _connections[key]
 
 
+def close() -> None:
+    """End every connection to a cloud; the next call makes a new one."""
+    with _lock:
+        while _connections:
+            _connections.popitem()[1].session.close()
+
+
 def _connect(path: Path | None, cloud: str, region: str) -> Cloud:
     # Only what the inventory names: no OS_* variables, and secure.yaml only from beside the file.
     files = {"config_files": [str(path)], "secure_files": [str(path.with_name("secure.yaml"))]} if path else {}

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from temporalio import activity
 
+from activities import clouds
 from activities.errors import Refused, as_application_error
 from activities.ssh import Hosts
 from model.actions import PARAMS
@@ -40,6 +41,7 @@ class Toolbox:
 
     async def close(self) -> None:
         """Close every connection."""
+        clouds.close()
         await self.hosts.close()
 
 

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
+from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
 from temporalio.client import (
@@ -277,6 +278,15 @@ def _state(run: WorkflowExecution) -> str:
     return own or (run.status.name.lower() if run.status else "unknown")
 
 
+@cache
+def _silent_runtime() -> Runtime:
+    """Return the SDK's threads and connections, which a process has once.
+
+    Its own log lines would run through the live view; every failure is reported by the calls anyway.
+    """
+    return Runtime(telemetry=TelemetryConfig(logging=None))
+
+
 @asynccontextmanager
 async def open_runs() -> AsyncIterator[Runs]:
     """Connect to Temporal.
@@ -284,8 +294,7 @@ async def open_runs() -> AsyncIterator[Runs]:
     Raises:
         NoAnswerError: with what to do, when it cannot be reached.
     """
-    # The SDK's own log lines would run through the live view; every failure is reported by the calls anyway.
-    Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=None)), error_if_already_set=False)
+    Runtime.set_default(_silent_runtime(), error_if_already_set=False)
     try:
         client = await connect()
     except Unreachable as error:

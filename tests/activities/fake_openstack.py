@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from activities import clouds
 from model.components import Component
 from model.inventory import Inventory
 
@@ -418,6 +419,7 @@ def serve(cloud: FakeCloud, folder: Path) -> Iterator[Inventory]:
     try:
         yield make_inventory(folder, f"{url}/identity/v3", cloud.hosts)
     finally:
+        clouds.close()
         server.shutdown()
         server.server_close()
 
