@@ -12,6 +12,8 @@ from itertools import pairwise
 _TICK = re.compile(r"TICK ([0-9a-f]{8}) (\d+) \d+\.\d\d")
 _DISK = re.compile(r"DISK ([0-9a-f]{8}) (new|kept|now) (\S+)")
 LOST = "lost"
+# Of what else a guest said, the last lines are kept: a kernel's panic and the boot after it are about thirty.
+_WORDS_KEPT = 40
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ class Account:
         unwritten: Whether a boot found the disk empty although it had been marked before.
         silence: Seconds from the last count to the end of the recording.
         lead: Seconds from the begin of the recording to the first count; 0 for a guest that came later.
+        words: The last of what else it said, such as its kernel's last words.
     """
 
     server: str
@@ -108,6 +111,7 @@ class Account:
     unwritten: bool
     silence: float
     lead: float
+    words: tuple[str, ...] = ()
 
     @property
     def restarts(self) -> int:
@@ -161,7 +165,8 @@ class Account:
                 found.append(f"counts {_some(life.repeated)} of boot {life.boot} came twice: it ran twice")
         found += [f"boot {life.boot} was first heard at {life.first}, not 0" for life in self.lives[1:] if life.first]
         if self.restarts != restarts:
-            found.append(f"was started again {self.restarts} times, not {restarts}")
+            said = f"; what else it said: {' | '.join(self.words)}" if self.words else ""
+            found.append(f"was started again {self.restarts} times, not {restarts}{said}")
         if self.longest_gap > longest_gap:
             found.append(f"was silent for {self.longest_gap:.2f} s, more than {longest_gap:g} s")
         if not self.disk_intact:
@@ -213,7 +218,18 @@ def _account(server: str, transcripts: list[Transcript], began: float, ended: fl
     # The mark is drawn once in a disk's life: at its guest's first boot.
     first = lives[0].boot if lives else ""
     unwritten = any(state == "new" and (number or boot != first) for number, (_, boot, state, _) in enumerate(disk))
-    return Account(server, lives, marks, unwritten, silence, lead)
+    return Account(server, lives, marks, unwritten, silence, lead, _words(whole))
+
+
+def _words(transcripts: list[Transcript]) -> tuple[str, ...]:
+    """Return the last of what was neither counted nor said of the disk, in the order in which it was seen."""
+    others = sorted(
+        (line.at, place, line.text.strip())
+        for transcript in transcripts
+        for place, line in enumerate(transcript.lines)
+        if line.text.strip() and not _known(line.text)
+    )
+    return tuple(text for _, _, text in others[-_WORDS_KEPT:])
 
 
 def _mended(transcripts: list[Transcript]) -> list[Transcript]:

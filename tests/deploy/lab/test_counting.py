@@ -140,3 +140,16 @@ def test_guests_are_told_apart() -> None:
         ("b", False),
         ("c", True),
     ]
+
+
+def test_what_else_a_guest_said_is_told_where_it_was_started_again() -> None:
+    panic, booted = (
+        Line(0.4, "[ 9.1] Kernel panic - not syncing: Attempted to kill init!"),
+        Line(1.5, "BOOT 89abcdef u"),
+    )
+    seen = account(
+        Transcript("s", "cmp1", [*ticks(0, 3, 0.0), panic, booted, *ticks(0, 3, 1.6, AGAIN), disk(1.9)]), ended=2
+    )
+    (said,) = seen.trouble(longest_gap=2)
+    assert said.startswith("was started again 1 times, not 0; what else it said: [ 9.1] Kernel panic")
+    assert said.endswith("| BOOT 89abcdef u")
