@@ -28,7 +28,7 @@ from cli.errors import CliError, Exit, NoAnswerError
 from model.reboot_spec import RebootRequest
 from model.spec import UpgradeRequest
 from model.timetable import MEMO_CLOUD, MEMO_WHAT, MEMO_WHEN, Days, Timetable, days_of
-from model.windows import seconds_of_day
+from model.wallclock import seconds_of_day
 from workflows.names import TASK_QUEUE, task_time
 
 _TIME = timedelta(seconds=10)

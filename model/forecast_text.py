@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 from model.experience import FIXED, Basis, Estimates, sources
 from model.forecast import Forecast, end_in_windows
 from model.plan import Action, Plan, Step
-from model.windows import Interval, local_text, zone_of
+from model.wallclock import local_text
+from model.windows import Interval, zone_of
 from model.words import count, duration
 
 # What waits or looks needs no window: a night's soak, the approval of a person who works by day.

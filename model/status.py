@@ -5,7 +5,7 @@ from typing import Literal
 
 from model.base import JsonObject, Record
 from model.plan import Phase
-from model.windows import WindowStatus
+from model.window_clock import WindowStatus
 
 
 class RunState(StrEnum):

@@ -6,7 +6,8 @@ from datetime import date, timedelta
 from typing import Literal
 
 from model.base import Record
-from model.windows import DAYS, day_numbers, seconds_of_day, zone_of
+from model.wallclock import DAYS, day_numbers, seconds_of_day
+from model.windows import zone_of
 
 # What a schedule says of itself in its memo at Temporal.
 MEMO_CLOUD = "stackroll_cloud"

@@ -1,13 +1,11 @@
 """Maintenance windows: when work may begin, and when it must be over.
 
 A window is said in the wall-clock time of a zone, on days of the week, and never on a holiday. Whatever the zone's
-clocks do in a night, at every moment of a window they show a time that was said: a time that they skip becomes the
-moment after, and of a time that they show twice a window opens with the later and closes with the earlier one.
+clocks do in a night, at every moment of a window they show a time that was said.
 """
 
-import re
-from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from collections.abc import Iterable
+from datetime import date, datetime, time, timedelta
 from functools import cache, lru_cache
 from typing import Annotated, Self
 from zoneinfo import ZoneInfo, available_timezones
@@ -16,71 +14,13 @@ from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from model.base import Record
 from model.durations import Seconds
+from model.wallclock import Days, TimeOfDay, day_numbers, local_text, moments_of, seconds_of_day
 
-DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 # Days that are looked at for a window to open; whoever closes longer than that wants no window.
 HORIZON = 400
 # Of what was looked up at a time: enough for weeks of nights, little enough for a history.
 MOST_FOUND = 60
-_TIME = re.compile(r"^([01]?\d|2[0-4]):([0-5]\d)(?::([0-5]\d))?$")
 _DAY = timedelta(days=1)
-
-
-def day_numbers(text: str) -> tuple[int, ...]:
-    """Return the days of the week, 0 for Monday, that a text such as ``mon-fri``, ``sat,sun`` or ``daily`` names.
-
-    Raises:
-        ValueError: when it names none.
-    """
-    found: dict[int, None] = {}
-    for part in str(text).lower().replace(" ", "").split(","):
-        first, _, last = ("mon-sun" if part in {"daily", "all"} else part).partition("-")
-        numbers = [DAYS.index(name[:3]) if _is_day(name) else -1 for name in (first, last or first)]
-        if -1 in numbers:
-            raise ValueError(f"{part!r} is no day; write days as mon-fri, sat,sun or daily ({', '.join(DAYS)})")
-        length = (numbers[1] - numbers[0]) % 7
-        found.update(dict.fromkeys((numbers[0] + step) % 7 for step in range(length + 1)))
-    return tuple(found)
-
-
-def _is_day(name: str) -> bool:
-    full = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-    return len(name) >= 3 and any(day.startswith(name) for day in full)
-
-
-def _as_days(value: object) -> object:
-    if isinstance(value, list | tuple):
-        value = ",".join(map(str, value))
-    if not isinstance(value, str):
-        raise ValueError("write days as mon-fri, sat,sun or daily")  # noqa: TRY004 - pydantic reports ValueErrors
-    day_numbers(value)
-    return value
-
-
-def seconds_of_day(text: str) -> int:
-    """Return the seconds from midnight to a time of day such as ``01:30``; ``24:00`` is the end of the day.
-
-    Raises:
-        ValueError: for any other text.
-    """
-    match = _TIME.match(text)
-    seconds = (
-        sum(int(part or 0) * unit for part, unit in zip(match.groups(), (3600, 60, 1), strict=True)) if match else 0
-    )
-    if match is None or seconds > 86400:
-        raise ValueError(f'{text!r} is no time of day; write it as "01:30", up to "24:00"')
-    return seconds
-
-
-def _as_time(value: object) -> object:
-    if not isinstance(value, str):
-        raise ValueError(f'{value!r} is no time of day; write it in quotes, as "01:30"')  # noqa: TRY004
-    seconds_of_day(value)
-    return value
-
-
-Days = Annotated[str, BeforeValidator(_as_days)]
-TimeOfDay = Annotated[str, BeforeValidator(_as_time)]
 
 
 class Opening(Record):
@@ -293,40 +233,9 @@ def _on_day(windows: Windows, zone: ZoneInfo, day: date) -> Iterable[tuple[datet
         if closes <= opens:
             # Over midnight: no further than to the midnight where a holiday begins.
             closes = midnight + _DAY if is_holiday(windows.holidays, day + _DAY) else closes + _DAY
-        between = _moments(opens, closes, zone)
+        between = moments_of(opens, closes, zone)
         if between[0] < between[1]:
             yield between
-
-
-def _moments(opens: datetime, closes: datetime, zone: ZoneInfo) -> tuple[datetime, datetime]:
-    """Return the moments at which a zone's clocks show these times."""
-    first, last = _moment(opens, zone, later=True), _moment(closes, zone, later=False)
-    if first >= last:  # both within the hour that is there twice
-        first = _moment(opens, zone, later=False)
-    return first, last
-
-
-def _moment(local: datetime, zone: ZoneInfo, *, later: bool) -> datetime:
-    """Return the moment at which a zone's clocks show a time: the later or the earlier of two, the next after none."""
-    early, late = (local.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
-    if early <= late:
-        return late if later else early
-    # The clocks skip this time, and fold 1 comes first: what they show next they show from the leap on.
-    before, after = late, early
-    while after - before > timedelta(seconds=1):
-        middle = before + (after - before) / 2
-        if middle.astimezone(zone).replace(tzinfo=None) < local:
-            before = middle
-        else:
-            after = middle
-    return after.replace(microsecond=0)
-
-
-def local_text(moment: datetime, zone: ZoneInfo) -> str:
-    """Write a moment as a zone's clocks show it: ``Tue 2026-11-24 01:00 CET``; with seconds where it has some."""
-    here = moment.astimezone(zone)
-    clock = "%H:%M:%S" if here.second else "%H:%M"
-    return f"{DAYS[here.weekday()].title()} {here:%Y-%m-%d {clock}} {here.tzname()}"
 
 
 def is_open(windows: Windows, now: datetime) -> bool:
@@ -343,66 +252,3 @@ def closes_at(windows: Windows, now: datetime) -> datetime | None:
 def next_opening(windows: Windows, now: datetime) -> Interval | None:
     """Return the next window that opens after a moment; None when none does."""
     return next((one for one in find_openings(windows, now, most=2) if one.opens > now), None)
-
-
-class WindowStatus(Record):
-    """Whether a run may begin anything now.
-
-    Attributes:
-        open: whether it may.
-        until: until when that holds, ISO 8601 in UTC; None when nothing is known to come.
-        text: the same in words.
-    """
-
-    open: bool
-    until: str | None = None
-    text: str
-
-
-class WindowClock:
-    """What a run knows of its windows: those that were looked up, and how long an operator has opened it by hand."""
-
-    def __init__(self, found: Sequence[Interval] = ()) -> None:
-        """Take the windows to come."""
-        self.found = tuple(found)
-        self.by_hand: datetime | None = None
-
-    @property
-    def longest(self) -> float:
-        """The seconds of the longest window."""
-        return max((one.seconds for one in self.found), default=0.0)
-
-    def closes(self, now: datetime) -> datetime | None:
-        """Return when it closes; None when it is closed."""
-        end = self.by_hand if self.by_hand is not None and self.by_hand > now else None
-        for one in self.found:
-            if one.opens <= (end or now) and one.closes > (end or now):
-                end = one.closes
-        return end
-
-    def opening(self, now: datetime) -> Interval | None:
-        """Return the next window; None when none is known."""
-        return next((one for one in self.found if one.opens > now), None)
-
-    def needs_more(self, now: datetime) -> bool:
-        """Whether it is time to look up what comes afterwards."""
-        return sum(one.closes > now for one in self.found) < 2
-
-    def room(self, now: datetime) -> float:
-        """Return the seconds until it closes; 0 when it is closed."""
-        end = self.closes(now)
-        return (end - now).total_seconds() if end is not None else 0.0
-
-    def status(self, now: datetime) -> WindowStatus:
-        """Say whether it is open, and until when that holds."""
-        end = self.closes(now)
-        if end is None:
-            coming = self.opening(now)
-            if coming is None:
-                return WindowStatus(open=False, text="window closed, and none is known to open")
-            text = f"window closed, opens at {coming.opens_local}"
-            return WindowStatus(open=False, until=coming.opens.isoformat(timespec="milliseconds"), text=text)
-        local = next((one.closes_local for one in self.found if one.closes == end), "")
-        by_hand = "" if local else ", by hand"
-        text = f"window open until {local or end.astimezone(UTC).strftime('%Y-%m-%d %H:%M:%S UTC')}{by_hand}"
-        return WindowStatus(open=True, until=end.isoformat(timespec="milliseconds"), text=text)

@@ -19,7 +19,7 @@ from model.status import (
     UpgradeStatus,
     Waiting,
 )
-from model.windows import WindowStatus
+from model.window_clock import WindowStatus
 from workflows.tally import ACTIVE, PASSED, Tally
 
 _MOST_EVENTS_SHOWN = 12

@@ -16,7 +16,8 @@ with workflow.unsafe.imports_passed_through():
     from model.forecast_text import NO_WINDOW
     from model.plan import Plan
     from model.status import Waiting
-    from model.windows import OpeningsAsked, OpeningsFound, WindowClock, Windows, WindowStatus
+    from model.window_clock import WindowClock, WindowStatus
+    from model.windows import OpeningsAsked, OpeningsFound, Windows
     from model.words import duration
     from workflows import names
     from workflows.dag import Machine

@@ -9,18 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from model.wallclock import seconds_of_day
+from model.window_clock import WindowClock
 from model.windows import (
     BadWindowsError,
-    WindowClock,
     Windows,
     check_windows,
     closes_at,
-    day_numbers,
     find_openings,
     is_holiday,
     is_open,
     next_opening,
-    seconds_of_day,
 )
 
 ZONES = ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Pacific/Apia", "Africa/Casablanca", "UTC")
@@ -35,20 +34,6 @@ def utc(text: str) -> datetime:
 
 
 NIGHT = made("01:00", "05:00", "mon-fri")
-
-
-@pytest.mark.parametrize(
-    ("text", "numbers"),
-    [
-        ("mon-fri", (0, 1, 2, 3, 4)),
-        ("fri-mon", (4, 5, 6, 0)),
-        ("sat,sun", (5, 6)),
-        ("daily", (0, 1, 2, 3, 4, 5, 6)),
-        ("Tuesday", (1,)),
-    ],
-)
-def test_days(text: str, numbers: tuple[int, ...]) -> None:
-    assert day_numbers(text) == numbers
 
 
 def test_it_is_open_within_and_closed_outside() -> None:
@@ -154,17 +139,6 @@ def test_what_is_asked_of_a_moment_agrees_with_what_was_looked_up(start: datetim
     assert clock.closes(now) == closes_at(NIGHT, now)
     assert clock.opening(now) == next_opening(NIGHT, now)
     assert (clock.room(now) > 0) is is_open(NIGHT, now) is clock.status(now).open
-
-
-def test_an_operator_opens_it_by_hand_until_the_next_one_or_beyond() -> None:
-    now = utc("2026-11-24 12:00")
-    clock = WindowClock(find_openings(NIGHT, now))
-    assert clock.status(now).text == "window closed, opens at Wed 2026-11-25 01:00 CET"
-    clock.by_hand = now + timedelta(hours=1)
-    assert clock.status(now).text == "window open until 2026-11-24 13:00:00 UTC, by hand"
-    clock.by_hand = utc("2026-11-25 01:00")
-    assert clock.status(now).text == "window open until Wed 2026-11-25 05:00 CET"
-    assert clock.room(now) == timedelta(hours=16).total_seconds()
 
 
 @pytest.mark.parametrize(
