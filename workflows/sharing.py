@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
+from temporalio.exceptions import ApplicationError, FailureError, WorkflowAlreadyStartedError
 
 with workflow.unsafe.imports_passed_through():
     from model.control import Abort, GiveWay
@@ -105,9 +105,15 @@ class Sharing(Watched):
             return None
 
     async def _let_go(self) -> None:
+        """Give the lock back; whoever asks for it from now on gets it."""
         lock, self._lock = self._lock, None
-        if lock is not None:
-            await lock.signal(CloudLock.release)
+        if lock is None:
+            return
+        await lock.signal(CloudLock.release)
+        if workflow.patched("lock-is-back"):
+            # One that somebody has ended is back as well.
+            with suppress(FailureError):
+                await lock
 
     # Giving way
 

@@ -12,6 +12,7 @@ from model.base import JsonObject
 from model.plan import Phase
 from model.status import Report, RunState, StepState
 from tests.workflows.fake_cloud import FakeCloud, Run, request, running_worker, start
+from workflows.names import lock_id
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.temporal]
 BACK = {"by": "anna", "reason": "test", "mode": "rollback"}
@@ -213,28 +214,35 @@ async def test_a_second_cancellation_changes_nothing_on_the_way_back(temporal: C
     assert message.startswith("rollback ordered by cancel: cancelled through Temporal")
 
 
-async def _stopped_before_commit(run: Run, cloud: FakeCloud) -> None:
-    del cloud
+async def _stopped_before_commit(client: Client, run: Run, cloud: FakeCloud) -> None:
+    del client, cloud
     await run.until(RunState.WAITING)
     await run.handle.signal("abort", STOP)
     await ends(run)
 
 
-async def _terminated_while_switching(run: Run, cloud: FakeCloud) -> None:
+async def _terminated_while_switching(client: Client, run: Run, cloud: FakeCloud) -> None:
     await cloud.until(lambda: "cmp1/switch" in cloud.running)
+    children = (f"{run.handle.id}/host/cmp1", lock_id((await run.status()).cloud))
     await run.handle.terminate("test")
+    # Its children are ended with it, a moment later.
+    for child in children:
+        with pytest.raises(WorkflowFailureError):
+            await client.get_workflow_handle(child).result()
     cloud.hold["cmp1/switch"].set()
     await cloud.until(lambda: not cloud.running)
 
 
 @pytest.mark.parametrize("end", [_stopped_before_commit, _terminated_while_switching])
-async def test_an_ended_upgrade_can_be_rolled_back(temporal: Client, end: Callable[[Run, FakeCloud], Any]) -> None:
+async def test_an_ended_upgrade_can_be_rolled_back(
+    temporal: Client, end: Callable[[Client, Run, FakeCloud], Any]
+) -> None:
     cloud = FakeCloud()
     if end is _terminated_while_switching:
         cloud.hold["cmp1/switch"] = asyncio.Event()
     async with running_worker(temporal, cloud) as queue:
         upgrade = await start(temporal, queue, request(computes=1, **TO_COMMIT))
-        await end(upgrade, cloud)
+        await end(temporal, upgrade, cloud)
         run = await roll_back(temporal, queue, upgrade)
         result = await run.handle.result()
         status = await run.status()
