@@ -12,8 +12,9 @@ with workflow.unsafe.imports_passed_through():
     from model.plan import Action, Step, hosts_asked
     from model.status import StepState, StepStatus
     from model.work import StepResult, Work
+    from workflows import names
     from workflows.ledger import iso, pending
-    from workflows.names import BACKOFF_SECONDS, OUTCOME_UNKNOWN, STEP_FAILED, STEP_GRACE, STEP_RETRY
+    from workflows.names import OUTCOME_UNKNOWN, STEP_FAILED, STEP_GRACE, STEP_RETRY
 
 # Marks the count of a step's compensation among the counts of tries.
 UNDO = "#undo"
@@ -135,7 +136,7 @@ class Executor:
                     self.tries[key] = generation + 1
                 if kind != STEP_FAILED or left == 0:
                     raise StepError(text) from error
-                wait = BACKOFF_SECONDS * 2 ** (step.retries - left)
+                wait = names.BACKOFF_SECONDS * 2 ** (step.retries - left)
                 await workflow.sleep(timedelta(seconds=wait), summary=f"before another try: {step.title}")
                 self._another_try(step)
             else:

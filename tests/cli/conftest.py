@@ -17,7 +17,7 @@ from temporalio.worker import Worker
 
 from cli.main import run
 from tests.cli.cloud import CLOUD, UPGRADE, write_files
-from tests.workflows.conftest import temporal  # noqa: F401 - a fixture
+from tests.workflows.conftest import short_backoff, temporal  # noqa: F401 - fixtures
 from tests.workflows.fake_cloud import FakeCloud
 from workers.registry import WORKFLOWS
 from workflows.names import TASK_QUEUE

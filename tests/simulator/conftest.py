@@ -18,12 +18,12 @@ from model.spec import UpgradeRequest
 from simulator.faults import Fault, FaultFile
 from simulator.server import Simulation, simulation
 from simulator.settings import Durations, SimSpec
-from tests.workflows.conftest import temporal
+from tests.workflows.conftest import short_backoff, temporal
 from tests.workflows.fake_cloud import Run
 from workers.registry import Activities
 from workers.worker import make_worker
 
-__all__ = ["temporal"]
+__all__ = ["short_backoff", "temporal"]
 
 
 def free_network() -> str:

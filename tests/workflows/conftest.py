@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
+import pytest
 import pytest_asyncio
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -11,8 +12,11 @@ from temporalio.testing import WorkflowEnvironment
 from workers.dev import SEARCH_ATTRIBUTES, temporal_binary
 from workflows import names
 
-# Waits between tries are for hosts, not for tests.
-names.BACKOFF_SECONDS = 0.01
+
+@pytest.fixture(autouse=True)
+def short_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waits between tries are for hosts, not for tests."""
+    monkeypatch.setattr(names, "BACKOFF_SECONDS", 0.01)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
