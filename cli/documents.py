@@ -86,13 +86,18 @@ class Document:
         """Return a problem with the key at this path."""
         return Problem(self.label, self.line(path), text)
 
+    @property
+    def _form(self) -> str:
+        """What is expected of it; JSON is read as the YAML that it is."""
+        return "JSON" if self.path.suffix == ".json" else "YAML"
+
     def _read(self) -> str:
         try:
             return self.path.read_text(encoding="utf-8")
         except FileNotFoundError:
             raise BadInputError([Problem(self.label, None, "no such file")]) from None
         except UnicodeDecodeError as error:
-            text = f"not YAML: byte {error.start} is no UTF-8 text"
+            text = f"not {self._form}: byte {error.start} is no UTF-8 text"
             raise BadInputError([Problem(self.label, None, text)]) from None
         except OSError as error:
             text = f"cannot be read: {error.strerror or error}"
@@ -107,9 +112,9 @@ class Document:
             mark = error.problem_mark or error.context_mark
             what = " ".join(str(part) for part in (error.context, error.problem) if part)
             line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
-            raise BadInputError([Problem(self.label, line, f"not YAML: {what}", column)]) from None
+            raise BadInputError([Problem(self.label, line, f"not {self._form}: {what}", column)]) from None
         except (YAMLError, ValueError, RecursionError) as error:
-            raise BadInputError([Problem(self.label, None, f"not YAML: {error}".splitlines()[0])]) from None
+            raise BadInputError([Problem(self.label, None, f"not {self._form}: {error}".splitlines()[0])]) from None
 
     def _index(self, node: Node, path: tuple[str, ...]) -> None:
         if isinstance(node, SequenceNode):

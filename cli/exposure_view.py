@@ -27,7 +27,7 @@ def show_exposure(found: Exposure, console: Console, *, everything: bool = False
         for same in _alike(shown):
             headline = _headline(titles[same[0].advisory]) if same[0].advisory != before else ""
             before = same[0].advisory
-            table.add_row(headline, *_row(same))
+            table.add_row(headline, *_row(same, found.unread))
         console.print(table)
     _show_doubts(found, console)
     for note in found.notes[:_MOST_NOTES]:
@@ -83,12 +83,14 @@ def _alike(findings: Iterable[Finding]) -> Iterable[list[Finding]]:
     return groups.values()
 
 
-def _row(same: Sequence[Finding]) -> tuple[Text, ...]:
+def _row(same: Sequence[Finding], unread: Mapping[str, str]) -> tuple[Text, ...]:
     first = same[0]
+    # Why a host could not be read is told once, below the table.
+    why = "the host could not be read" if first.host in unread else first.why
     library = "" if first.product.removeprefix("openstack-") == first.service else f"\n{first.product}"
     verdict = Text(first.verdict.value, style=_STYLES[first.verdict])
-    if first.why:
-        verdict.append(f"\n{first.why}", style="dim")
+    if why:
+        verdict.append(f"\n{why}", style="dim")
     units = "\n".join(dict.fromkeys(one.unit for one in same))
     return (
         Text.assemble(units, (library, "dim")),

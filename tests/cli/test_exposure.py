@@ -100,6 +100,7 @@ def test_what_cannot_be_judged_is_no_success(versions: dict[str, str], cloud: st
         ("a.yaml", "- nova", "a.yaml:1: must be a mapping"),
         ("a.yaml", "title: x\n", "a.yaml:1: id: an advisory has one, such as OSSA-2026-002"),
         ("a.json", '{"id": "X-1"}', "a.json:1: X-1: neither an OSSA"),
+        ("a.json", '{"id": [', "a.json:1:9: not JSON"),
         ("a.yaml", "id: OSSA-1\nid: OSSA-2\n", "a.yaml:2: id: occurs twice"),
         ("a.txt", "id: OSSA-1\n", "no advisories in it"),
     ],
