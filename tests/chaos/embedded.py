@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Self
 
 from temporalio.client import Client
 
+from tests.ports import free_port
 from workers.connect import Unreachable, connect
 from workers.settings import Settings
 
@@ -28,7 +28,7 @@ class Embedded:
     @classmethod
     async def start(cls, folder: Path) -> Self:
         """Start both."""
-        settings = Settings(state_dir=folder, port=_free_port(), ui_port=_free_port())
+        settings = Settings(state_dir=folder, port=free_port(), ui_port=free_port())
         env = {
             **os.environ,
             "STACKROLL_STATE_DIR": str(folder),
@@ -78,10 +78,3 @@ class Embedded:
         path = self.settings.state_dir / f"{name}.pid"
         text = path.read_text() if path.exists() else ""
         return int(text) if text else None
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -15,18 +14,12 @@ import pytest_asyncio
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client, WorkflowFailureError
 
+from tests.ports import free_port
 from workers.connect import Unreachable, connect
 from workers.dev import RETENTION_DAYS
 from workers.settings import Settings
 
 pytestmark = pytest.mark.temporal
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass
@@ -58,7 +51,7 @@ class Dev:
 @pytest_asyncio.fixture
 async def dev(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Dev]:
     monkeypatch.delenv("TEMPORAL_ADDRESS", raising=False)
-    settings = Settings(state_dir=tmp_path, port=_free_port(), ui_port=_free_port())
+    settings = Settings(state_dir=tmp_path, port=free_port(), ui_port=free_port())
     env = {
         **os.environ,
         "STACKROLL_STATE_DIR": str(tmp_path),
