@@ -1,6 +1,7 @@
 """The boundary of the workflows, faked: every activity by its name, recording what was asked of it."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -29,6 +30,8 @@ from workers.planner import Planner
 from workers.registry import WORKFLOWS
 from workers.rollback_planner import RollbackPlanner
 
+# Seconds, of a busy machine; less than a test has, so that what it waited for is told.
+PATIENCE = 100.0
 WAITS = (Action.GATE, Action.SOAK, Action.ALERTS)
 VERSIONS = {"keystone": "29.0.1", "placement": "15.0.0", "glance": "32.0.0", "nova": "33.0.1"}
 
@@ -191,7 +194,7 @@ class FakeCloud:
         """Wait until the cloud has come to a state."""
         while not condition():
             self.changed.clear()
-            await asyncio.wait_for(self.changed.wait(), 30)
+            await asyncio.wait_for(self.changed.wait(), PATIENCE)
 
 
 @dataclass
@@ -206,11 +209,11 @@ class Run:
 
     async def until(self, *states: RunState) -> UpgradeStatus:
         """Wait until the run is in one of these states."""
-        for _ in range(600):
-            status = await self.status()
-            if status.state in states:
-                return status
+        until = time.monotonic() + PATIENCE
+        while (status := await self.status()).state not in states and time.monotonic() < until:
             await asyncio.sleep(0.05)
+        if status.state in states:
+            return status
         raise AssertionError(f"still {status.state} (wanted {states}): {status.message} {status.running}")
 
     async def told(self, client: Client, group: str, condition: Callable[[GroupStatus], bool]) -> None:
