@@ -60,7 +60,7 @@ async def test_heartbeats_tell_the_progress(site: Site, monkeypatch: pytest.Monk
     told = asyncio.Event()
     environment.on_heartbeat = lambda text: told.set() if text == "soaking 5" else None
     running = asyncio.create_task(environment.run(example.soak, order(site, Action.SOAK, seconds=5)))
-    await asyncio.wait_for(told.wait(), 5)
+    await asyncio.wait_for(told.wait(), 60)
     example.go_on.set()
     await running
 

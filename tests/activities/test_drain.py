@@ -145,7 +145,7 @@ async def test_a_guest_that_does_not_start_does_not_hold_up_the_others(cloud: Fa
     for name in "ab":
         cloud.boot(name, status="SHUTOFF", **runner.mine)
     cloud.dead.add("id-a")
-    result = await runner.run(Action.START_GUESTS, each=1.0)
+    result = await runner.run(Action.START_GUESTS, each=3.0)
     assert cloud.servers["id-b"]["status"] == "ACTIVE"
     assert list(result.details["failed"]) == ["id-a"]
     assert "somebody must see to: guest a (id-a): it is SHUTOFF" in result.summary
@@ -156,7 +156,7 @@ async def test_a_host_on_which_no_guest_starts_is_not_well(cloud: FakeCloud, run
     cloud.boot("theirs", status="SHUTOFF", metadata={STOPPED_BY: "another"})
     cloud.dead.add("id-a")
     with pytest.raises(ApplicationError, match="none of the guests that this run has stopped"):
-        await runner.run(Action.START_GUESTS, each=1.0)
+        await runner.run(Action.START_GUESTS, each=3.0)
     assert all(guest == "id-a" for _, guest, _ in cloud.orders)
 
 
@@ -193,7 +193,7 @@ async def test_the_next_attempt_waits_until_the_failed_one_is_cleaned_up(cloud: 
     cloud.unclean = True
     cloud.outcome = lambda number: "error" if number == 1 else "completed"
     with pytest.raises(ApplicationError, match="waits until a failed attempt is cleaned up"):
-        await runner.go(timeout=2.0)
+        await runner.go(timeout=4.0)
     assert actions(cloud) == ["os-migrateLive"]
     cloud.clean()
     await runner.run(Action.DRAIN_COMPUTE, policy=ALL)

@@ -192,7 +192,7 @@ async def test_a_host_that_stays_away_is_unreachable(site: Site, hosts: Hosts, m
 async def test_a_host_that_stays_away_after_the_start_leaves_the_outcome_unknown(
     site: Site, hosts: Hosts, gate: Gate
 ) -> None:
-    waiting = asyncio.create_task(run(site, hosts, GATED, heartbeat=gate.heartbeat, limit=1, grace=0.2))
+    waiting = asyncio.create_task(run(site, hosts, GATED, heartbeat=gate.heartbeat, limit=5, grace=0.2))
     await gate.begun.wait()
     await site.host.stop()
     with pytest.raises(OutcomeUnknown, match="has not answered since"):
