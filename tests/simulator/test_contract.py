@@ -17,7 +17,7 @@ from simulator.server import Simulation
 from tests.simulator.conftest import faults_of, sim_cloud, upgrade
 from tests.simulator.test_upgrade import assert_wholly_at
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.temporal]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.temporal, pytest.mark.timeout(300)]
 
 NO_PROBE = Availability(enabled=False)
 # The new release's nova forgets the owner of a server.

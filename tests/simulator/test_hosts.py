@@ -213,14 +213,14 @@ async def _status_of(client: httpx.AsyncClient, url: str) -> int | None:
 async def test_a_host_that_answers_nothing_and_one_that_reboots(
     sim: Simulation, hosts: Hosts, inventory: Inventory
 ) -> None:
-    impatient = Hosts(connect_timeout=0.5)
+    other = Hosts(connect_timeout=5)
     cloud, ctl1 = sim.cloud, sim.cloud.hosts["ctl1"]
     url = f"http://{ctl1.address}:5000/v3"
     try:
-        await impatient.run(inventory, "ctl1", "true")
+        await other.run(inventory, "ctl1", "true")
         cloud.faults.arm(*faults_of({"on": "ctl1", "at": "hostname", "how": "gone", "seconds": None}))
         with pytest.raises(Unreachable, match="no result"):
-            await impatient.run(inventory, "ctl1", "hostname", timeout=0.5)
+            await other.run(inventory, "ctl1", "hostname", timeout=0.5)
         async with httpx.AsyncClient() as client:
             with pytest.raises(httpx.ConnectTimeout):
                 await client.get(url, timeout=0.5)
@@ -230,23 +230,23 @@ async def test_a_host_that_answers_nothing_and_one_that_reboots(
         await fresh.close()
         boot = ctl1.boot_id
         cloud.faults.mend()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while ctl1.boot_id == boot or not ctl1.up:
                 await asyncio.sleep(0.05)
         assert (await hosts.run(inventory, "ctl1", "hostname")).stdout == "ctl1\n"
         assert ctl1.boot_id != boot
         assert (await hosts.run(inventory, "ctl1", "systemctl reboot")).status == 0
         boot = ctl1.boot_id
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             # The last of its units is up when all of them listen.
             while ctl1.boot_id == boot or not all(unit.running for unit in ctl1.units.values()):
                 await asyncio.sleep(0.05)
-        async with asyncio.timeout(10), httpx.AsyncClient() as client:
+        async with asyncio.timeout(60), httpx.AsyncClient() as client:
             # A unit runs a moment before it listens.
             while await _status_of(client, url) != 200:
                 await asyncio.sleep(0.05)
     finally:
-        await impatient.close()
+        await other.close()
 
 
 async def test_without_the_database_host_no_api_works(sim: Simulation, inventory: Inventory) -> None:
@@ -255,7 +255,7 @@ async def test_without_the_database_host_no_api_works(sim: Simulation, inventory
     assert isinstance(gone, Gone)
     lost = asyncio.create_task(sim.cloud.lose(infra1, gone))
     async with httpx.AsyncClient() as client:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while infra1.up:
                 await asyncio.sleep(0.01)
         with pytest.raises(httpx.ConnectError):
@@ -277,7 +277,7 @@ async def test_what_the_new_release_stores_the_old_one_refuses_until_it_is_rewri
     cloud.schemas.run("nova", "34.0.0", "nova-manage", "db sync")
     await user.act()
     (mine,) = user.guests
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while cloud.nova.guests[mine].task_state is not None:
             await asyncio.sleep(0.02)
     for host in ("ctl1", "ctl2"):

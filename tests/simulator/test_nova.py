@@ -29,7 +29,7 @@ async def switch(cloud: SimCloud, host: Host, unit: str, version: str) -> bool:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.002)
 

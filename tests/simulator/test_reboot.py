@@ -10,7 +10,7 @@ from model.status import Report, RunState, StepState
 from simulator.server import Simulation
 from tests.simulator.conftest import rolling_reboot, sim_cloud
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.temporal]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.temporal, pytest.mark.timeout(300)]
 
 
 def reboots(sim: Simulation) -> dict[str, int]:

@@ -19,7 +19,7 @@ from tests.simulator.conftest import request_of, sim_cloud
 from workers.registry import Activities
 from workers.worker import make_worker
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.temporal]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.temporal, pytest.mark.timeout(300)]
 
 
 @contextlib.asynccontextmanager

@@ -15,7 +15,7 @@ from tests.simulator.conftest import sim_cloud, upgrade
 from tests.simulator.stories.conftest import until
 from tests.workflows.fake_cloud import Run
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.temporal]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.temporal, pytest.mark.timeout(300)]
 UNWATCHED = Availability(enabled=False)
 OLD, NEW = "2026.1", "2026.2"
 

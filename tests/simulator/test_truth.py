@@ -24,7 +24,7 @@ STEPS = 150
 
 
 async def settled(cloud: SimCloud) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while any(guest.task_state is not None for guest in cloud.nova.guests.values()):
             await asyncio.sleep(0.005)
 

@@ -12,7 +12,7 @@ from model.status import Report, RunState, StepState
 from simulator.server import Simulation
 from tests.simulator.conftest import sim_cloud, upgrade
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.temporal]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.temporal, pytest.mark.timeout(300)]
 
 
 def assert_wholly_at(sim: Simulation, release: str) -> None:
