@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from functools import partial
 from pathlib import Path
@@ -33,6 +34,7 @@ PATIENCE = 240.0
 STORY = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.temporal, pytest.mark.timeout(PATIENCE + 60)]
 ENDED = (RunState.COMPLETED, RunState.STOPPED, RunState.REFUSED)
 NOBODY: Mapping[str, str] = MappingProxyType({})
+_COPY = re.compile(r"GET /v2\.1/servers/([^/]+)/migrations")
 BY = {"by": "anna", "reason": "it was mended"}
 
 
@@ -60,14 +62,14 @@ class Story:
     Attributes:
         cut: migrations that were under way when their host was rebooted, in words.
         asked: requests to nova that changed something other than guests.
-        looks: requests for nova's migrations.
+        copies: guests of whom nova was asked how far the copies of their memory are.
     """
 
     def __init__(self, sim: Simulation) -> None:
         self.sim, self.cloud = sim, sim.cloud
         self.cut: list[str] = []
         self.asked: list[str] = []
-        self.looks: list[str] = []
+        self.copies: set[str] = set()
         self._guests = {guest.id: (guest.name, guest.status, guest.host) for guest in self.cloud.nova.guests.values()}
         self._boots = {name: self.cloud.hosts[name].boot_id for name in self.cloud.nova.providers}
         self._services = self.services()
@@ -82,8 +84,8 @@ class Story:
             (host,) = occasion.subjects
             moving = [m for m in self.cloud.nova.migrations if m.unfinished and host in {m.source, m.target}]
             self.cut += [f"migration {move.id} when {host} was rebooted" for move in moving]
-        if occasion.kind == "request" and "/os-migrations" in occasion.names[-1]:
-            self.looks.append(occasion.names[-1])
+        if occasion.kind == "request" and (copy := _COPY.fullmatch(occasion.names[-1])):
+            self.copies.add(copy[1])
         if occasion.kind == "request" and "/os-services" in occasion.names[-1]:
             self.asked.append(occasion.names[-1].partition(" ")[0])
 
