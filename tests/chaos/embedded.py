@@ -1,6 +1,7 @@
 """``stackroll dev`` as a process of its own, whose server and worker can be killed at any moment."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -62,8 +63,10 @@ class Embedded:
         """``kill -9`` the worker, the server, or both; return when they are there again."""
         before = {name: self._pid(name) for name in KINDS[kind]}
         for pid in before.values():
+            # One that has just ended by itself, as a worker does that finds no server, is started again as well.
             if pid is not None:
-                os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         for name, pid in before.items():
             await self.back(name, pid)
 

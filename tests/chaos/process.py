@@ -3,10 +3,13 @@
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 
 import pytest
+
+_LAST_WORDS = 30
 
 
 @dataclass(frozen=True)
@@ -15,28 +18,34 @@ class Ran:
 
     status: int
     output: str
+    errors: str
 
     @property
     def failures(self) -> str:
-        """The lines about what has failed, with the indented ones that say why."""
+        """The lines about what has failed, with the indented ones that say why; else the last words of its errors."""
         lines, kept = self.output.splitlines(), list[str]()
         for before, line in zip(["", *lines], lines, strict=False):
             if "FAIL" in line or (line.startswith("      ") and (kept and kept[-1] == before)):
                 kept.append(line)
-        return "\n".join(["", *kept])
+        return "\n".join(["", *(kept or self.errors.splitlines()[-_LAST_WORDS:])])
 
 
 def run_and_show(capfd: pytest.CaptureFixture[str], module: str, *words: str) -> Ran:
     """Run a module, and show what it prints while it prints it."""
     lines = []
     command = (sys.executable, "-m", module, *words)
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+    with (
+        tempfile.TemporaryFile("w+", errors="replace") as errors,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
+    ):
         assert process.stdout is not None
         for line in process.stdout:
             lines.append(line)
             with capfd.disabled():
                 print(line, end="", flush=True)
-    return Ran(process.returncode, "".join(lines))
+        process.wait()
+        errors.seek(0)
+        return Ran(process.returncode, "".join(lines), errors.read())
 
 
 def seed() -> int:
