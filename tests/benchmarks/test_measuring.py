@@ -16,14 +16,23 @@ from temporalio.api.history.v1 import (
 from benchmarks.histories import payload_sizes
 from benchmarks.processes import Meter, Process, ProcessError
 
-BUSY = "import time\nwhile time.process_time() < 0.5: pass\nprint('did it', flush=True)\ntime.sleep(60)"
+# It begins when it is told to.
+BUSY = """
+import os, sys, time
+while not os.path.exists(sys.argv[1]): time.sleep(0.01)
+until = time.process_time() + 0.5
+while time.process_time() < until: pass
+print("did it", flush=True)
+time.sleep(60)
+"""
 
 
 async def test_cpu_seconds_and_memory_are_those_of_the_process(tmp_path: Path) -> None:
-    process = await Process.start("busy", [sys.executable, "-c", BUSY], tmp_path)
+    process = await Process.start("busy", [sys.executable, "-c", BUSY, str(tmp_path / "go")], tmp_path)
     meter = Meter([process])
     meter.look()
     begun = time.time()
+    (tmp_path / "go").touch()
     await process.said("did it", 30)
     meter.look()
     assert 0.3 < meter.used("busy", begun, time.time()) < 1.0
