@@ -15,6 +15,7 @@ import sys
 import time
 import traceback
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 from temporalio.testing import WorkflowEnvironment
 
@@ -39,6 +40,8 @@ async def bench() -> AsyncIterator[Bench]:
             data_converter=data_converter,
             dev_server_existing_path=temporal_binary(),
             dev_server_extra_args=extra,
+            # Several start at the same time; by itself it is given five seconds.
+            dev_server_startup_timeout=timedelta(minutes=1),
         ) as environment,
         placing_worker(environment.client) as (queue, placing, hosts),
     ):

@@ -19,7 +19,8 @@ from workers.connect import Unreachable, connect
 from workers.dev import RETENTION_DAYS
 from workers.settings import Settings
 
-pytestmark = pytest.mark.temporal
+# Server and worker start four times, as processes of their own.
+pytestmark = [pytest.mark.temporal, pytest.mark.timeout(300)]
 
 
 @dataclass
