@@ -28,7 +28,6 @@ from deploy.lab.progress import Progress
 from deploy.lab.settings import LabSpec, Paths, pristine_name
 from model.render import as_tree
 from model.spec import UpgradeRequest
-from workflows.plan import make_plan
 
 _STAGES = 5
 _START_LIMIT = 90.0
@@ -84,9 +83,8 @@ def _is_untouched(paths: Paths, spec: LabSpec) -> bool:
 
 
 async def _show_plan(request: UpgradeRequest) -> None:
-    facts = await read(request)
-    plan = make_plan(request, facts)
-    say(as_tree(plan, forecast=look_ahead(request, facts, plan).lines))
+    result = await read(request)
+    say(as_tree(result.made, forecast=look_ahead(request, result).lines))
 
 
 @asynccontextmanager

@@ -13,8 +13,9 @@ from pydantic import BaseModel, ValidationError
 from cli.documents import BadInputError, Document, Problem
 from cli.explain import explain, unknown
 from model.inventory import KNOWN_SERVICES, Inventory
-from model.reboot_spec import RebootRequest, RebootSpec, unknown_hosts
+from model.reboot_spec import RebootRequest, RebootSpec
 from model.releases import RELEASES, UnsupportedStepError, check_step, check_versions
+from model.rolling import Rolling, unknown_hosts
 from model.spec import UpgradeRequest, UpgradeSpec
 from model.windows import BadWindowsError, Windows, check_windows
 
@@ -38,6 +39,8 @@ def load_request(path: Path, *, by: str = "operator") -> UpgradeRequest:
     problems += _window_problems(document, spec.windows if spec else None)
     if cloud_document:
         problems += _step_problems(document, cloud_document)
+    if spec is not None and inventory is not None:
+        problems += _host_problems(document, spec, inventory)
     if problems or spec is None or inventory is None:
         raise BadInputError(problems)
     return UpgradeRequest(spec=spec, inventory=inventory, by=by)
@@ -55,8 +58,7 @@ def load_reboot(path: Path, *, by: str = "operator") -> RebootRequest:
     spec = _validate(RebootSpec, _content(document), document, problems)
     problems += _window_problems(document, spec.windows if spec else None)
     if spec is not None and inventory is not None:
-        for key, text in unknown_hosts(spec, inventory).items():
-            problems.append(document.problem(tuple(key.split(".")), f"{key}: {text}"))
+        problems += _host_problems(document, spec, inventory, spec.named)
     if problems or spec is None or inventory is None:
         raise BadInputError(problems)
     return RebootRequest(spec=spec, inventory=inventory, by=by)
@@ -70,6 +72,13 @@ def load_any(path: Path, *, by: str = "operator") -> UpgradeRequest | RebootRequ
     """
     known = Document(path, str(path)).data
     return load_reboot(path, by=by) if "reboot" in known and "to" not in known else load_request(path, by=by)
+
+
+def _host_problems(
+    document: Document, spec: Rolling, inventory: Inventory, named: dict[str, str] | None = None
+) -> list[Problem]:
+    found = unknown_hosts(spec, inventory, named)
+    return [document.problem(tuple(key.split(".")), f"{key}: {text}") for key, text in found.items()]
 
 
 def _open_spec(path: Path, problems: list[Problem]) -> Document:

@@ -22,15 +22,14 @@ from model.experience import sources
 from model.forecast import forecast
 from model.forecast_text import describe_forecast, ends
 from model.inventory import Inventory
-from model.plan import Plan
-from model.preflight import judge
+from model.messages import PlanRequest, PlanResult
+from model.outlook import describe
 from model.reboot_spec import RebootRequest, RebootSpec
 from model.render import COMMIT_LINE, as_dot, as_json, as_mermaid, as_tree
 from model.spec import UpgradeRequest, UpgradeSpec
 from model.windows import find_openings
 from model.words import count
-from model.work import Facts, Finding
-from workflows.plan import make_plan
+from model.work import Finding
 
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.", show_default=False)]
 # What is known of windows to come is enough for any upgrade.
@@ -87,15 +86,17 @@ async def plan(
 ) -> None:
     """Read the cloud and show the plan: every step, what going back from it costs, and the commit point."""
     request = load_request(file)
-    facts = await read(request)
-    made = make_plan(request, facts)
+    result = await read(request)
+    made = result.made
     forms = {"mermaid": as_mermaid, "dot": as_dot}
-    outlook = look_ahead(request, facts, made)
+    outlook = look_ahead(request, result)
     if form == "tree":
         text = as_tree(made, forecast=outlook.lines, seconds=outlook.seconds, full=full, undo=undo)
+        if result.outlook.waves:
+            text = "\n".join(describe(result.outlook)) + "\n\n" + text
         if output is None:
             print_tree(text)
-            _print_errors((*facts.findings, *judge(facts, request)))
+            _print_errors(result.findings)
             return
     elif form == "json":
         text = as_json(made, outlook.content)
@@ -113,12 +114,9 @@ class Outlook:
     seconds: dict[str, float]
 
 
-def look_ahead(request: UpgradeRequest, facts: Facts, made: Plan) -> Outlook:
+def look_ahead(request: UpgradeRequest, result: PlanResult) -> Outlook:
     """Say what a plan is expected to take that would begin now."""
-    # Imported here: the worker's part takes a second to load.
-    from workers.planner import estimates_of  # noqa: PLC0415
-
-    estimates = estimates_of(made, request, facts)
+    made, estimates = result.made, result.estimates
     timed = estimates.apply(made)
     found, start, windows = forecast(timed, estimates), datetime.now(UTC), request.spec.windows
     openings = find_openings(windows, start, most=_MOST_WINDOWS) if windows else None
@@ -166,17 +164,18 @@ def schema(
     say(json.dumps(content, indent=2))
 
 
-async def read(request: UpgradeRequest) -> Facts:
-    """Read what the plan and the checks need of the cloud."""
+async def read(request: UpgradeRequest) -> PlanResult:
+    """Read what the plan and the checks need of the cloud, and make the plan, even of what would be refused."""
     # Imported here: the OpenStack and SSH clients take a second to load, which no other command needs.
     from activities.errors import StackrollError  # noqa: PLC0415
     from activities.facts import read_facts  # noqa: PLC0415
     from activities.ssh import Hosts  # noqa: PLC0415
+    from workers.planner import plan_upgrade  # noqa: PLC0415
 
     hosts = Hosts()
     try:
         with err.status(f"reading {escape(request.inventory.cloud)}"):
-            return await read_facts(hosts, request)
+            return await plan_upgrade(PlanRequest(request=request, facts=await read_facts(hosts, request)))
     except StackrollError as error:
         raise CliError(str(error)) from None
     finally:
@@ -186,9 +185,8 @@ async def read(request: UpgradeRequest) -> Facts:
 async def _findings(request: UpgradeRequest | RebootRequest) -> tuple[Finding, ...]:
     if isinstance(request, RebootRequest):
         return await _reboot_findings(request)
-    facts = await read(request)
     order = ("blocker", "warning", "note")
-    return tuple(sorted((*facts.findings, *judge(facts, request)), key=lambda finding: order.index(finding.word)))
+    return tuple(sorted((await read(request)).findings, key=lambda finding: order.index(finding.word)))
 
 
 async def _reboot_findings(request: RebootRequest) -> tuple[Finding, ...]:

@@ -21,6 +21,8 @@ from model.rolling import DrainPolicy
 # The metadata by which a run knows guests that it has stopped, and such that it is moving cold.
 STOPPED_BY = "stackroll:stopped-by"
 MOVED_BY = "stackroll:moved-by"
+# The code of a guest that nova works on at the moment: what it is then is not known yet.
+TASK_RUNNING = "task-running"
 
 _NOBODY: Mapping[str, GuestClass] = MappingProxyType({})
 _INTERRUPTS = frozenset({GuestClass.COLD, GuestClass.STOP})
@@ -190,7 +192,7 @@ def _possible(guest: FleetGuest, policy: DrainPolicy) -> _Case:
         return _case(GuestClass.LIVE, "migrating", "it is on its way just now")
     if not is_settled(guest):
         working = f"nova works on it: {guest.task_state or guest.status}"
-        return _case(GuestClass.BLOCKED, "task-running", working, "wait until that is over; it is looked at again")
+        return _case(GuestClass.BLOCKED, TASK_RUNNING, working, "wait until that is over; it is looked at again")
     if run := guest.metadata.get(STOPPED_BY):
         stopped = _case(GuestClass.STOP, "stopped-by-run", f"{run} has stopped it where it is")
         return stopped.model_copy(update={"asked": True})

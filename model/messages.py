@@ -3,6 +3,7 @@
 from model.base import JsonObject, Record
 from model.experience import Estimates
 from model.inventory import Inventory
+from model.outlook import Outlook
 from model.plan import Plan, Step
 from model.spec import UpgradeRequest
 from model.status import StepStatus
@@ -19,12 +20,21 @@ class PlanRequest(Record):
 class PlanResult(Record):
     """What came of planning: all that speaks against the upgrade, and the plan unless something forbids it.
 
-    ``estimates``: what its steps are expected to take, from what was measured before.
+    ``outlook``: what will become of hosts and guests; empty where no fleet was read. ``estimates``: what its steps are
+    expected to take, from what was measured before.
     """
 
     findings: tuple[Finding, ...]
+    outlook: Outlook = Outlook()
     plan: Plan | None = None
     estimates: Estimates = Estimates()
+
+    @property
+    def made(self) -> Plan:
+        """The plan, where one was made in any case."""
+        if self.plan is None:
+            raise AssertionError("the plan was refused")
+        return self.plan
 
 
 class GroupRequest(Record):

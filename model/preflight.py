@@ -4,14 +4,13 @@ An ``error`` refuses the upgrade; a ``warning`` is shown with the plan.
 """
 
 from collections.abc import Iterable, Mapping
-from itertools import groupby
 from typing import NamedTuple
 
-from model.capacity import Room, Shortage
 from model.components import COMPUTE_UNIT, components_on
 from model.drain import find_obstacle
 from model.inventory import Inventory, Role
 from model.nova import AWAITS_CONFIRMATION, Migration, is_settled
+from model.placement.limits import resolve
 from model.releases import RELEASES, Release
 from model.spec import UpgradeRequest
 from model.words import listed
@@ -29,8 +28,7 @@ def judge(facts: Facts, request: UpgradeRequest) -> tuple[Finding, ...]:
         *_named("versions", _versions(facts, request)),
         *_named("space", _disk(facts, request)),
         *_named("services", _services(facts, request)),
-        *_named("guests", _guests(facts, request)),
-        *_named("room", _room(facts, request)),
+        *_named("guests", _guests(facts)),
         *_named("redundancy", _redundancy(request)),
     ]
     return tuple(sorted(findings, key=lambda finding: finding.severity != "error"))
@@ -178,18 +176,8 @@ def is_plain(guest: GuestFacts) -> bool:
     return is_settled(guest) and find_obstacle(guest) is None
 
 
-def _guests(facts: Facts, request: UpgradeRequest) -> Iterable[Finding]:
-    """Guests that cannot be moved live keep their host from being drained."""
-    computes = set(request.compute_hosts)
-    here = [guest for guest in facts.guests if guest.host in computes]
-    stuck = [g for g in here if is_settled(g) and find_obstacle(g)]
-    for (host, status), guests in _grouped(stuck):
-        obstacle = find_obstacle(guests[0])
-        yield _error(
-            f"guests on {host}",
-            f"{len(guests)} in {status}, which cannot be moved live: {listed(g.name for g in guests)}",
-            f"for each: {obstacle.remedy}" if obstacle else "",
-        )
+def _guests(facts: Facts) -> Iterable[Finding]:
+    """Whether guests can leave their hosts is judged with all of the fleet at hand (``model.drain_preflight``)."""
     homeless = [g for g in facts.guests if g.status == "ERROR" and g.host is None]
     if homeless:
         names = listed(guest.name for guest in homeless)
@@ -198,41 +186,6 @@ def _guests(facts: Facts, request: UpgradeRequest) -> Iterable[Finding]:
     if busy:
         names = listed(f"{guest.name} ({guest.task_state or guest.status})" for guest in busy)
         yield _warning("guests", f"{len(busy)} are being changed just now: {names}", "a drain waits until that is over")
-
-
-def _grouped(guests: list[GuestFacts]) -> Iterable[tuple[tuple[str, str], list[GuestFacts]]]:
-    def key(guest: GuestFacts) -> tuple[str, str]:
-        return guest.host or "", guest.status
-
-    return [(where, list(group)) for where, group in groupby(sorted(guests, key=key), key)]
-
-
-def _room(facts: Facts, request: UpgradeRequest) -> Iterable[Finding]:
-    """In turn, the guests of every compute host fit on the others."""
-    rows = {row.host: row for row in facts.services if row.binary == COMPUTE_UNIT}
-    if not rows:
-        return
-    targets = {host for host, row in rows.items() if row.state == "up" and row.status == "enabled"}
-    more = min(request.spec.max_unavailable, len(request.compute_hosts)) - 1
-    room = Room(facts.capacity, targets)
-    for host in request.compute_hosts:
-        lacking = room.shortages(host)
-        if lacking and not targets - {host}:
-            yield _error(
-                host, "cannot be drained: no other compute host is up and enabled", "add or enable compute hosts"
-            )
-        elif lacking:
-            yield _error(
-                host,
-                f"cannot be drained, there is too little room for its guests on the others: {_lack(lacking)}",
-                "add or enable compute hosts, or move or delete guests",
-            )
-        if not lacking and more > 0 and room.shortages(host, also_out=more):
-            yield _warning(
-                host,
-                f"has too little room to go to while {more} more hosts are out of service (max_unavailable {more + 1})",
-                "set a smaller max_unavailable, or add compute hosts",
-            )
 
 
 def _redundancy(request: UpgradeRequest) -> Iterable[Finding]:
@@ -244,11 +197,11 @@ def _redundancy(request: UpgradeRequest) -> Iterable[Finding]:
             "add a second control host behind the load balancer",
         )
     computes = request.compute_hosts
-    if len(computes) > 1 and request.spec.max_unavailable >= len(computes):
+    most = request.spec.max_unavailable
+    if len(computes) > 1 and resolve(most, len(computes)) >= len(computes):
         yield _error(
             "max_unavailable",
-            f"is {request.spec.max_unavailable}, and there are {len(computes)} compute hosts: guests would have no "
-            "host to go to",
+            f"is {most}, and there are {len(computes)} compute hosts: guests would have no host to go to",
             f"set it to {len(computes) - 1} or less",
         )
 
@@ -307,7 +260,3 @@ def judge_clocks(offsets: Mapping[str, float]) -> tuple[Finding, ...]:
         if abs(offset) > MOST_CLOCK_SKEW
     )
     return tuple(_named("clock", found))
-
-
-def _lack(shortages: Iterable[Shortage]) -> str:
-    return "; ".join(f"{s.missing:g} {s.resource} missing ({s.needed:g} needed, {s.free:g} free)" for s in shortages)

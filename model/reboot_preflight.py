@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterable
 
 from model.classify import Classified
 from model.components import COMPUTE_UNIT
-from model.fleet import Fleet, FleetHost, GuestClass
+from model.drain_preflight import judge_forced_down, judge_guests, judge_schedule
+from model.fleet import Fleet, FleetHost
 from model.inventory import Inventory, Role
 from model.placement.records import Schedule
 from model.preflight import OWN_REASON, judge_migrations
@@ -27,9 +28,9 @@ def judge_reboot(
         *_selection(hosts),
         *_roles(inventory, hosts),
         *_services(inventory, fleet, hosts),
-        *_guests(classified, hosts),
+        *judge_guests(classified, hosts),
         *judge_migrations(move for move in fleet.migrations if hosts and {move.source, move.target} & set(hosts)),
-        *_schedule(schedule),
+        *judge_schedule(schedule),
     ]
     return tuple(sorted(findings, key=lambda finding: finding.severity != "error"))
 
@@ -83,12 +84,7 @@ def _services(inventory: Inventory, fleet: Fleet, hosts: Collection[str]) -> Ite
 def _service(host: FleetHost) -> Iterable[Finding]:
     subject = f"{COMPUTE_UNIT} on {host.name}"
     if host.forced_down:
-        yield _finding(
-            "error",
-            subject,
-            "was declared down by somebody (forced_down), as before an evacuation: its guests may run elsewhere",
-            "end what it was declared down for, then `openstack compute service set --up`; or leave the host out",
-        )
+        yield from judge_forced_down(host)
     elif host.state != "up":
         yield _finding(
             "error",
@@ -105,30 +101,3 @@ def _service(host: FleetHost) -> Iterable[Finding]:
             else ("it is done like the others and stays disabled; leave it out if that is not meant")
         )
         yield _finding("warning", subject, f"is disabled ({reason})", remedy)
-
-
-def _guests(classified: Iterable[Classified], hosts: Collection[str]) -> Iterable[Finding]:
-    """What is alike on one host is told once, with its guests by name."""
-    blocked: dict[tuple[str, str], list[Classified]] = {}
-    for one in classified:
-        if one.kind is GuestClass.BLOCKED and one.host in hosts:
-            blocked.setdefault((one.host or "", one.code), []).append(one)
-    for (host, code), guests in sorted(blocked.items()):
-        names = listed(f"{guest.name} ({guest.guest})" for guest in guests)
-        yield _finding(
-            "error",
-            f"guests on {host}",
-            f"{len(guests)} cannot leave ({code}: {guests[0].reason}): {names}",
-            guests[0].remedy or "move or delete them, or leave the host out",
-        )
-
-
-def _schedule(schedule: Schedule | None) -> Iterable[Finding]:
-    for lack in schedule.shortfalls if schedule else ():
-        where = f" in zone {lack.zone}" if lack.zone else ""
-        what = lack.unit if lack.resource == lack.unit else f"{lack.unit} of {lack.resource}"
-        missing = f"missing: {lack.missing:g} {what}{where}"
-        yield _finding("error", lack.host or "room", lack.sentence, missing)
-    for skipped in schedule.skipped if schedule else ():
-        if skipped.exposed:
-            yield _finding("warning", skipped.host, f"is exposed: {skipped.reason}", "it keeps running as it is")

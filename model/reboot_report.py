@@ -12,9 +12,12 @@ from model.words import count, duration, milliseconds
 
 MOST_GUESTS = 500
 _PHASES = {
+    Action.INSTALL: "install",
     Action.DRAIN_COMPUTE: "drain",
     Action.REBOOT_HOST: "reboot",
+    Action.SWITCH_COMPUTE: "switch",
     Action.VERIFY_HOST: "verify",
+    Action.VERIFY_COMPUTE: "verify",
     Action.RUN_HOOK: "hooks",
     Action.START_GUESTS: "guests",
 }

@@ -11,11 +11,9 @@ from model.base import Record
 from model.durations import Seconds
 from model.inventory import HostName, Inventory, Role
 from model.notify import Notify
-from model.rolling import Rolling
+from model.rolling import Rolling, unknown_hosts
 from model.spec import Approval, ApprovalRule, OnFailure
 from model.windows import Windows
-
-WAVE_HOOKS = ("before_wave", "after_wave")
 
 
 class RebootMode(StrEnum):
@@ -79,25 +77,10 @@ class RebootSpec(Rolling):
     notify: Notify = Notify()
     gates: Gates = Gates()
 
-    @model_validator(mode="after")
-    def _hooks_of_waves_have_a_place(self) -> Self:
-        for name in WAVE_HOOKS:
-            for number, hook in enumerate(getattr(self.hooks, name)):
-                if hook.at == "host":
-                    raise ValueError(
-                        f"hooks.{name}.{number}.at: a wave has many hosts; name the host of the inventory to run it on"
-                    )
-        return self
-
     @property
-    def places(self) -> dict[str, str]:
-        """The hosts that hooks are run on, by the path of the key that names them."""
-        found = {}
-        for name in type(self.hooks).model_fields:
-            for number, hook in enumerate(getattr(self.hooks, name)):
-                if hook.at != "host":
-                    found[f"hooks.{name}.{number}.at"] = hook.at
-        return found
+    def named(self) -> dict[str, str]:
+        """The compute hosts that it names beside canaries, by the path of the key."""
+        return {f"hosts.{number}": name for number, name in enumerate(self.hosts.names)}
 
 
 class RebootRequest(Record):
@@ -110,7 +93,7 @@ class RebootRequest(Record):
 
     @model_validator(mode="after")
     def _hosts_are_known(self) -> Self:
-        problems = unknown_hosts(self.spec, self.inventory)
+        problems = unknown_hosts(self.spec, self.inventory, self.spec.named)
         if problems:
             raise ValueError("; ".join(f"spec.{key}: {text}" for key, text in problems.items()))
         return self
@@ -119,18 +102,3 @@ class RebootRequest(Record):
     def compute_hosts(self) -> tuple[HostName, ...]:
         """All compute hosts of the cloud, whether they are selected or not."""
         return self.inventory.with_role(Role.COMPUTE)
-
-
-def unknown_hosts(spec: RebootSpec, inventory: Inventory) -> dict[str, str]:
-    """Return what is wrong with the hosts that a specification names, by the path of the key."""
-    computes = inventory.with_role(Role.COMPUTE)
-    known = f"known are: {', '.join(computes) or 'none'}"
-    named = {f"hosts.{number}": name for number, name in enumerate(spec.hosts.names)}
-    named |= {f"canary.hosts.{number}": name for number, name in enumerate(spec.canary.hosts)}
-    found = {key: f"no compute host {name!r}; {known}" for key, name in named.items() if name not in computes}
-    hosts = ", ".join(inventory.hosts)
-    places = {key: name for key, name in spec.places.items() if name not in inventory.hosts}
-    return found | {
-        key: f"no host {name!r}; write host for the compute host itself, or one of: {hosts}"
-        for key, name in places.items()
-    }

@@ -1,16 +1,45 @@
 """How hypervisors may be taken out of service: the part of a specification that upgrades and reboots share."""
 
+import re
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from model.base import Record
 from model.durations import Seconds
 from model.fleet import GuestClass
-from model.inventory import HostName
+from model.inventory import HostName, Inventory, Role
 
-Percent = Annotated[str, Field(pattern=r"^(100|[1-9]?[0-9])%$")]
+_WAVE_HOOKS = ("before_wave", "after_wave")
+
+_PERCENT = r"^(100|[1-9]?[0-9])%$"
+Percent = Annotated[str, Field(pattern=_PERCENT)]
+_SHARE: list[dict[str, object]] = [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": _PERCENT}]
+
+
+def _as_share(value: object) -> object:
+    """Take a number of hosts or a percentage of them.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    number = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    if number or (isinstance(value, str) and re.match(_PERCENT, value)):
+        return value
+    found = "empty" if value is None else repr(value)
+    raise ValueError(f"must be a number of hosts, at least 1, or a part of them such as 20%, is {found}")
+
+
+def _as_share_or_none(value: object) -> object:
+    return value if value is None else _as_share(value)
+
+
+Share = Annotated[int | str, BeforeValidator(_as_share), WithJsonSchema({"anyOf": _SHARE})]
+OptionalShare = Annotated[
+    int | str | None, BeforeValidator(_as_share_or_none), WithJsonSchema({"anyOf": [*_SHARE, {"type": "null"}]})
+]
 
 
 class Order(StrEnum):
@@ -112,9 +141,9 @@ class Rolling(Record):
         rebalance: ``return`` puts guests back where they were at the end.
     """
 
-    max_unavailable: Annotated[int, Field(ge=1)] | Percent = 1
-    max_per_zone: Annotated[int, Field(ge=1)] | Percent | None = None
-    max_per_aggregate: Annotated[int, Field(ge=1)] | Percent | None = "50%"
+    max_unavailable: Share = 1
+    max_per_zone: OptionalShare = None
+    max_per_aggregate: OptionalShare = "50%"
     order: Order = Order.FEWEST_MOVES
     canary: Canary = Canary()
     reserve_hosts: int = Field(default=0, ge=0)
@@ -123,3 +152,44 @@ class Rolling(Record):
     drain_timeout: Seconds = 1800.0
     hooks: Hooks = Hooks()
     rebalance: Literal["none", "return"] = "none"
+
+    @model_validator(mode="after")
+    def _hooks_of_waves_have_a_place(self) -> Self:
+        for name in _WAVE_HOOKS:
+            for number, hook in enumerate(getattr(self.hooks, name)):
+                if hook.at == "host":
+                    raise ValueError(
+                        f"hooks.{name}.{number}.at: a wave has many hosts; name the host of the inventory to run it on"
+                    )
+        return self
+
+    @property
+    def places(self) -> dict[str, str]:
+        """The hosts that hooks are run on, by the path of the key that names them."""
+        found = {}
+        for name in type(self.hooks).model_fields:
+            for number, hook in enumerate(getattr(self.hooks, name)):
+                if hook.at != "host":
+                    found[f"hooks.{name}.{number}.at"] = hook.at
+        return found
+
+
+def unknown_hosts(rolling: Rolling, inventory: Inventory, named: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return what is wrong with the hosts that a specification names, by the path of the key.
+
+    Args:
+        rolling: the specification.
+        inventory: the cloud.
+        named: compute hosts that it names besides, by the path of the key.
+    """
+    computes = inventory.with_role(Role.COMPUTE)
+    known = f"known are: {', '.join(computes) or 'none'}"
+    canaries = {f"canary.hosts.{number}": name for number, name in enumerate(rolling.canary.hosts)}
+    every = {**(named or {}), **canaries}
+    found = {key: f"no compute host {name!r}; {known}" for key, name in every.items() if name not in computes}
+    hosts = ", ".join(inventory.hosts)
+    places = {key: name for key, name in rolling.places.items() if name not in inventory.hosts}
+    return found | {
+        key: f"no host {name!r}; write host for the compute host itself, or one of: {hosts}"
+        for key, name in places.items()
+    }

@@ -13,6 +13,7 @@ from model.inventory import HostName, Inventory, ReleaseId, Role, ServiceName
 from model.notify import Notify
 from model.plan import Phase
 from model.releases import Release, UnsupportedStepError, check_step, check_versions, find_release
+from model.rolling import Rolling, unknown_hosts
 from model.windows import Windows
 
 ExactVersion = Annotated[str, Field(pattern=r"^\d+(\.\d+)+([.+]?[0-9a-z]+)*$")]
@@ -55,9 +56,14 @@ ApprovalRule = Annotated[
 
 
 class Approvals(Record):
-    """The gates that want a person. ``plan``: before anything changes; ``commit``: before the point of no return."""
+    """The gates that want a person.
+
+    ``plan``: before anything changes; ``canary``: when the first compute hosts are well; ``data``: before the first of
+    them; ``commit``: before the point of no return.
+    """
 
     plan: ApprovalRule = Approval.MANUAL
+    canary: ApprovalRule = Approval.AUTO
     data: ApprovalRule = Approval.AUTO
     commit: ApprovalRule = Approval.MANUAL
 
@@ -102,7 +108,21 @@ class Purpose(StrEnum):
     SECURITY = "security"
 
 
-class UpgradeSpec(Record):
+def _with_alias(value: object) -> object:
+    """``migrations_per_host`` is another name of ``limits.per_source``."""
+    if not isinstance(value, dict) or not isinstance(number := value.get("migrations_per_host"), int):
+        return value
+    limits = value.get("limits", {})
+    if not isinstance(limits, dict) or "per_source" in limits or not _MIGRATIONS[0] <= number <= _MIGRATIONS[1]:
+        return value
+    return {**value, "limits": {**limits, "per_source": number}}
+
+
+_MIGRATIONS = (1, 50)
+_NO_REBOOT = ("before_reboot", "after_reboot")
+
+
+class UpgradeSpec(Rolling):
     """What the operator wants of one upgrade.
 
     Attributes:
@@ -110,15 +130,13 @@ class UpgradeSpec(Record):
         purpose: what the run is for.
         versions: exact versions by service, of the target's series, in place of those that come with it. Where the
             target is the cloud's own release, only these services are touched.
-        max_unavailable: how many compute hosts may be out of service at the same time.
-        migrations_per_host: live migrations at the same time from one host.
+        migrations_per_host: another name of ``limits.per_source``: migrations at the same time from one host.
         on_failure: what happens when a step has failed for good: one word, or one for each phase and ``default``.
         snapshots: how long the dumps are kept, and with them the way back.
         contract: which breaches of the APIs' contract are accepted; without, each is a failed step.
         approvals: which gates want a person.
         availability: the probe of the APIs while the upgrade runs, and how much of them may fail.
         soak: how long the whole cloud runs at the new release before the commit point.
-        drain_timeout: how long the requests of an API instance or the guests of a host may take to leave.
         windows: when anything may be changed; without them, at any time.
         notify: who is told.
         gates: what must hold beside the approvals: no alerts.
@@ -127,18 +145,34 @@ class UpgradeSpec(Record):
     to: ReleaseId
     purpose: Purpose = Purpose.ROUTINE
     versions: dict[ServiceName, ExactVersion] = {}
-    max_unavailable: int = Field(default=1, ge=1)
-    migrations_per_host: int = Field(default=2, ge=1, le=50)
+    migrations_per_host: int | None = Field(default=None, ge=_MIGRATIONS[0], le=_MIGRATIONS[1])
     on_failure: Annotated[FailurePolicy, BeforeValidator(_as_policy)] = FailurePolicy()
     approvals: Approvals = Approvals()
     availability: Availability = Availability()
     snapshots: Snapshots = Snapshots()
     contract: ContractPolicy = ContractPolicy()
     soak: Seconds = 600.0
-    drain_timeout: Seconds = 1800.0
     windows: Windows | None = None
     notify: Notify = Notify()
     gates: Gates = Gates()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_limit_by_two_names(cls, value: object) -> object:
+        return _with_alias(value)
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        number = self.migrations_per_host
+        if number is not None and number != self.limits.per_source:
+            raise ValueError(
+                f"migrations_per_host: it is another name of limits.per_source, and they differ: {number} and "
+                f"{self.limits.per_source}; leave one of them out"
+            )
+        for name in _NO_REBOOT:
+            if getattr(self.hooks, name):
+                raise ValueError(f"hooks.{name}: an upgrade reboots no host; write after_drain instead")
+        return self
 
 
 class UpgradeRequest(Record):
@@ -150,7 +184,7 @@ class UpgradeRequest(Record):
     by: str = "operator"
 
     @model_validator(mode="after")
-    def _step_is_supported(self) -> Self:
+    def _fits_the_cloud(self) -> Self:
         try:
             check_step(self.inventory.release, self.spec.to, point_releases=bool(self.spec.versions))
         except UnsupportedStepError as error:
@@ -161,6 +195,9 @@ class UpgradeRequest(Record):
             raise ValueError(f"spec.versions: {error}") from None
         if missing := sorted(set(self.spec.versions) - set(self.inventory.services)):
             raise ValueError(f"spec.versions: the cloud has no {', '.join(missing)} (services of the inventory)")
+        problems = unknown_hosts(self.spec, self.inventory)
+        if problems:
+            raise ValueError("; ".join(f"spec.{key}: {text}" for key, text in problems.items()))
         return self
 
     @property

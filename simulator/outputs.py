@@ -56,6 +56,7 @@ def upgrade(spec: SimSpec) -> dict[str, Any] | None:
         "cloud": "cloud.yaml",
         "to": spec.next_release,
         "max_unavailable": max(1, min(10, spec.compute // 5)),
+        "canary": {"count": 1, "healthy_for": "2s"},
         "on_failure": "pause",
         "approvals": {"plan": "auto", "commit": "auto"},
         "soak": "2s",

@@ -12,11 +12,11 @@ from activities.errors import StackrollError
 from activities.fleet import read_fleet
 from activities.reboot import read_boot
 from activities.ssh import Hosts
-from model.classify import Classified, classify_all
-from model.fleet import Fleet, GuestClass
+from model.classify import classify_all
+from model.fleet import Fleet
 from model.inventory import Inventory
 from model.outlook import Outlook, RebootPlanResult, look_out
-from model.placement import Schedule, Skipped, schedule
+from model.placement import Skipped, schedule
 from model.reboot import RebootNeed, judge_need
 from model.reboot_preflight import judge_reboot
 from model.reboot_spec import RebootMode, RebootRequest
@@ -53,7 +53,10 @@ async def plan_reboot(hosts: Hosts, request: RebootRequest) -> RebootPlanResult:
     needs, findings = await _needs(hosts, inventory, selected, request)
     dirty = [host for host in selected if host not in needs or needs[host].required]
     classified = classify_all(fleet, spec.drain)
-    made = _schedule(request, fleet, classified, [host for host in dirty if host in fleet.hosts])
+    classes = {one.guest: one.kind for one in classified}
+    known = [host for host in dirty if host in fleet.hosts]
+    # Of many hosts it takes seconds, in which the worker has other things to do as well.
+    made = await asyncio.to_thread(schedule, fleet, classes, request.spec, hosts=known)
     findings += judge_reboot(inventory, fleet, dirty, classified, made)
     reasons = {host: needs[host].text for host in dirty if host in needs}
     outlook = _with_skipped(look_out(fleet, classified, made, reasons), needs)
@@ -97,11 +100,6 @@ async def _needs(
 
     found = await asyncio.gather(*(read(host) for host in selected))
     return {host: need for host, need in zip(selected, found, strict=True) if need is not None}, findings
-
-
-def _schedule(request: RebootRequest, fleet: Fleet, classified: tuple[Classified, ...], hosts: list[str]) -> Schedule:
-    classes: dict[str, GuestClass] = {one.guest: one.kind for one in classified}
-    return schedule(fleet, classes, request.spec, hosts=hosts)
 
 
 def _with_skipped(outlook: Outlook, needs: dict[str, RebootNeed]) -> Outlook:

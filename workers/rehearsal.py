@@ -19,16 +19,18 @@ from activities.facts import read_facts
 from model.alerts import Gates
 from model.components import COMPONENTS
 from model.inventory import Inventory, Role
+from model.messages import PlanRequest
 from model.notify import Notify
 from model.rehearsal import RehearsalPlan, RehearsalTask, Simulated, database_steps, leftover_steps
 from model.releases import find_release
+from model.rolling import Hooks
 from model.spec import Approval, Approvals, FailurePolicy, OnFailure, UpgradeRequest
 from model.status import Report
 from simulator import outputs
 from simulator.server import Simulation, simulation
 from simulator.settings import SimSpec
+from workers.planner import plan_upgrade
 from workflows.names import PLAN_REHEARSAL, SIMULATE_UPGRADE, child_id
-from workflows.plan import make_plan
 
 SPEED = 60.0
 LOOK_EVERY = 1.0
@@ -50,7 +52,7 @@ class RehearsalPlanner:
         inventory = request.inventory
         async with errors_mapped(), heartbeats("reading the cloud"):
             facts = await read_facts(self._hosts, request)
-            plan = make_plan(request, facts)
+            plan = (await plan_upgrade(PlanRequest(request=request, facts=facts))).made
             first = inventory.with_role(Role.CONTROL)[0]
             running = facts.hosts[first].running if first in facts.hosts else {}
             old = {c.service: v for c in COMPONENTS if (v := running.get(c.unit)) and "+" not in v}
@@ -112,10 +114,13 @@ def simulated_request(request: UpgradeRequest, sim: Simulation) -> UpgradeReques
     content["ssh"] |= {name: str(sim.folder / content["ssh"][name]) for name in ("key", "known_hosts")}
     spec = request.spec.model_copy(
         update={
-            "approvals": Approvals(plan=Approval.AUTO, data=Approval.AUTO, commit=Approval.AUTO),
+            "approvals": Approvals(plan=Approval.AUTO, canary=Approval.AUTO, data=Approval.AUTO, commit=Approval.AUTO),
             "on_failure": FailurePolicy(default=OnFailure.ROLLBACK),
             "soak": 0.0,
+            "canary": request.spec.canary.model_copy(update={"healthy_for": 0.0}),
             # No window is waited for, no alert of the real cloud counts, and nobody is told of what does not happen.
+            # The simulated hosts know nothing of the operator's own commands.
+            "hooks": Hooks(),
             "windows": None,
             "gates": Gates(),
             "notify": Notify(),

@@ -1,39 +1,61 @@
 """From spec and facts to a plan. Pure: the same request and the same facts give the same plan and the same hash."""
 
-from model.actions import BaselineParams, DumpParams, GateParams, NoParams, SoakParams, VerifyCloudParams
-from model.alerts import alert_params, alert_title
+from model.actions import BaselineParams, DumpParams, NoParams, SoakParams, VerifyCloudParams
 from model.base import Record
 from model.components import COMPONENTS, DATABASES
+from model.fleet import Fleet
 from model.inventory import Role
+from model.placement.limits import resolve
+from model.placement.records import Durations, Schedule
 from model.plan import Action, Phase, Plan, Reversibility, Step, in_order
-from model.spec import Approval, Approvers, UpgradeRequest
+from model.spec import UpgradeRequest
 from model.work import Facts
+from workflows.drains import RETURNS, Drains, drain_seconds
 from workflows.services import SERVICES, Context, Service
-from workflows.services.builder import CLOUD, Sequencer, check_contract_step, install_step, last_of
+from workflows.services.builder import Sequencer, check_contract_step, install_step
+from workflows.steps import CLOUD, StepWriter, alert_steps, gate_step, last_of
+from workflows.waves import Waves
 
 _R0 = Reversibility.R0
+# Of a compute host on the lab, from the last guest's leave until it takes guests again.
+DURATIONS = Durations(reboot=20.0)
 
 
-def make_plan(request: UpgradeRequest, facts: Facts) -> Plan:
+def hosts_to_empty(request: UpgradeRequest, facts: Facts) -> tuple[str, ...]:
+    """Return the compute hosts that an upgrade works on: none where it does not touch nova."""
+    return Context(request, facts, Drains(request.spec)).old_computes if "nova" in request.services else ()
+
+
+def make_plan(
+    request: UpgradeRequest, facts: Facts, fleet: Fleet | None = None, schedule: Schedule | None = None
+) -> Plan:
     """Compute the whole upgrade as a DAG of steps.
 
     The phases follow one another; inside a phase, what does not need each other may run side by side within the
     limits: ``control`` one control host of one service at a time, ``hosts`` as many compute hosts as the spec allows,
     ``database`` and ``install`` two at a time.
+
+    Args:
+        request: what is wanted.
+        facts: what was read.
+        fleet: hosts and guests, where they could be read.
+        schedule: in which order the hosts are emptied. Without both, hosts come in the order of the inventory, and
+            nova's scheduler chooses where their guests go.
     """
-    context = Context(request, facts)
+    seconds = drain_seconds(request.spec, fleet, schedule, DURATIONS) if fleet and schedule else None
+    context = Context(request, facts, Drains(request.spec, schedule, seconds))
     services = [SERVICES[name] for name in request.services]
     steps = _before(context)
     ready = last_of(steps)
     expand = _expand(context, services, ready)
-    expand += _alerts(context, Phase.EXPAND, "expand", last_of(expand))
+    expand += alert_steps(Phase.EXPAND, request.spec.gates, "expand", last_of(expand))
     control = _control(context, services, last_of(expand))
-    control += _alerts(context, Phase.CONTROL, "control", last_of(control))
-    gate_data = _gate(context, Phase.DATA, "data", request.spec.approvals.data, last_of(control))
-    data = [gate_data, *_data(context, services, (gate_data.id,))]
+    control += alert_steps(Phase.CONTROL, request.spec.gates, "control", last_of(control))
+    gate_data = gate_step(Phase.DATA, "data", request.spec.approvals.data, last_of(control))
+    data = [gate_data, *_data(context, services, fleet, (gate_data.id,))]
     soak = _soak(context, last_of(data))
-    commit = _gate(context, Phase.COMMIT, "commit", request.spec.approvals.commit, last_of(soak))
-    quiet = _alerts(context, Phase.COMMIT, "commit", (commit.id,))
+    commit = gate_step(Phase.COMMIT, "commit", request.spec.approvals.commit, last_of(soak))
+    quiet = alert_steps(Phase.COMMIT, request.spec.gates, "commit", (commit.id,))
     # A series has one format of messages, too: there is nothing that only the newer version may do.
     closing = [] if request.within_series else services
     finish = [*quiet, *_finish(context, closing, last_of([commit, *quiet]))]
@@ -41,15 +63,16 @@ def make_plan(request: UpgradeRequest, facts: Facts) -> Plan:
         cloud=request.inventory.cloud,
         source=context.source.id,
         target=request.goal,
-        limits={"control": 1, "database": 2, "install": 2, "hosts": request.spec.max_unavailable},
+        limits={"control": 1, "database": 2, "install": 2, **_limits(context)},
         steps=in_order([*steps, *expand, *control, *data, *soak, commit, *finish]),
     )
 
 
 def _before(context: Context) -> list[Step]:
     """Approval, checks, the baseline and the dumps: nothing of this changes the cloud."""
-    gate = _gate(context, Phase.PREFLIGHT, "plan", context.request.spec.approvals.plan, ())
-    quiet = _alerts(context, Phase.PREFLIGHT, "begin", (gate.id,), at_once=True)
+    spec = context.request.spec
+    gate = gate_step(Phase.PREFLIGHT, "plan", spec.approvals.plan, ())
+    quiet = alert_steps(Phase.PREFLIGHT, spec.gates, "begin", (gate.id,), at_once=True)
     writer = Sequencer(context, Phase.PREFLIGHT, last_of([gate, *quiet]))
     _cloud_step(writer, "preflight/cloud", "check the cloud", Action.CHECK_CLOUD, _versions(context, old=True))
     writer.phase = Phase.BASELINE
@@ -109,21 +132,29 @@ def _control(context: Context, services: list[Service], needs: tuple[str, ...]) 
     return steps + writer.steps
 
 
-def _data(context: Context, services: list[Service], needs: tuple[str, ...]) -> list[Step]:
-    """Every compute host as soon as there is room; where alerts are a gate, so many at a time, with a look between."""
-    hosts = [host for host in context.compute if not context.is_new(host)]
-    steps: list[Step] = []
-    wave = context.request.spec.max_unavailable if context.request.spec.gates.alerts is not None else len(hosts)
-    for number, first in enumerate(range(0, len(hosts), max(1, wave)), 1):
-        own = [
-            step
-            for host in hosts[first : first + wave]
-            for service in services
-            for step in service.data(context, host, needs)
-        ]
-        own += _alerts(context, Phase.DATA, f"wave-{number}", last_of(own) or needs)
-        needs = last_of(own) or needs
-        steps += own
+def _limits(context: Context) -> dict[str, int]:
+    """Return how many compute hosts may be out of service, and to how many guests may return, at the same time."""
+    spec, schedule = context.request.spec, context.drains.schedule
+    hosts = schedule.slots.total if schedule else resolve(spec.max_unavailable, len(context.compute))
+    return {"hosts": max(1, hosts), **({"returns": RETURNS} if spec.rebalance == "return" else {})}
+
+
+def _data(context: Context, services: list[Service], fleet: Fleet | None, needs: tuple[str, ...]) -> list[Step]:
+    """The compute hosts, wave by wave; then the guests go home, where that is wanted."""
+
+    def write(host: str, needs: tuple[str, ...]) -> list[Step]:
+        return [step for service in services for step in service.data(context, host, needs)]
+
+    schedule, spec = context.drains.schedule, context.request.spec
+    if fleet is None or schedule is None:
+        return [step for host in context.old_computes for step in write(host, needs)]
+    waves = Waves(spec, fleet, schedule, write, spec.gates)
+    steps = waves.write(needs, spec.approvals.canary)
+    end = last_of(steps)
+    for host in waves.hosts:
+        writer = StepWriter(Phase.DATA, end)
+        context.drains.returns(writer, host)
+        steps += writer.steps
     return steps
 
 
@@ -148,23 +179,6 @@ def _finish(context: Context, services: list[Service], needs: tuple[str, ...]) -
     final = _versions(context, schema=True)
     _cloud_step(writer, "finish/verify", "verify the cloud against the baseline", Action.VERIFY_CLOUD, final)
     return steps + writer.steps
-
-
-def _gate(context: Context, phase: Phase, gate: str, approval: Approval | Approvers, needs: tuple[str, ...]) -> Step:
-    params = GateParams.of(gate, approval)
-    writer = Sequencer(context, phase, needs)
-    return writer.add(f"gate/{gate}", params.title, Action.GATE, CLOUD, params, _R0, estimate=0.0)
-
-
-def _alerts(context: Context, phase: Phase, name: str, needs: tuple[str, ...], *, at_once: bool = False) -> list[Step]:
-    """The wait for alerts to be over, where the specification asks for it: ``for`` a time, or now."""
-    wanted = context.request.spec.gates.alerts
-    if wanted is None:
-        return []
-    params = alert_params(wanted, name, at_once=at_once)
-    writer = Sequencer(context, phase, needs)
-    writer.add(params.gate, alert_title(params), Action.ALERTS, CLOUD, params, _R0, estimate=params.seconds)
-    return writer.steps
 
 
 def _cloud_step(

@@ -19,7 +19,8 @@ from model.components import DATABASES, components_on
 from model.inventory import Inventory
 from model.plan import Action, Phase, Plan, Reversibility, Step
 from workflows.rollback_plan import before
-from workflows.services.builder import back_step, last_of
+from workflows.services.builder import back_step
+from workflows.steps import last_of
 
 # Most hosts that are stopped or started at the same time.
 _AT_ONCE = 10

@@ -18,7 +18,8 @@ from model.plan import Action, Phase, Plan, Reversibility, Step, in_order
 from workflows.dag import Node, compensation
 from workflows.services import SERVICES
 from workflows.services.base import Repair
-from workflows.services.builder import ESTIMATES, back_step, last_of
+from workflows.services.builder import back_step
+from workflows.steps import ESTIMATES, last_of
 
 BACK = "back/"
 CHECK = f"{BACK}check"

@@ -10,25 +10,20 @@ with workflow.unsafe.imports_passed_through():
     from pydantic import ValidationError
 
     from model.base import JsonObject
-    from model.control import Abort, GiveWay, LimitsOrder
-    from model.inventory import Inventory
-    from model.outlook import Outlook, RebootPlanResult, explain_guest, explain_host
+    from model.control import Abort, GiveWay
+    from model.outlook import RebootPlanResult
     from model.plan import Action, Plan, Step
-    from model.reboot_report import guest_line, report_fleet, tell_guest
     from model.reboot_spec import RebootRequest
-    from model.rolling import Limits
     from model.spec import OnFailure
-    from model.status import FleetStatus, Report, RunState, StepState
+    from model.status import RunState, StepState
     from model.work import Finding
     from workflows import names
-    from workflows.executor import Executor, StepError
+    from workflows.fleet_run import FleetRun
     from workflows.ledger import Ledger
-    from workflows.reboot_plan import FleetView, open_hooks, spares_for
-    from workflows.run import Run
 
 
 @workflow.defn(name="RollingReboot")
-class RollingReboot(Run):
+class RollingReboot(FleetRun):
     """Empties and reboots the compute hosts of a cloud in waves, and puts each back into service."""
 
     @workflow.init
@@ -37,11 +32,7 @@ class RollingReboot(Run):
         cloud, release = _headline(request)
         super().__init__(Ledger(workflow.info().workflow_id, cloud, release, release, workflow.now()))
         self.ledger.kind = "RollingReboot"
-        self.ledger.fleet = self._fleet
         self._request: RebootRequest | None = None
-        self._outlook = Outlook()
-        self._limits = Limits()
-        self._view: FleetView | None = None
 
     @workflow.run
     async def run(self, request: JsonObject) -> JsonObject:
@@ -63,7 +54,7 @@ class RollingReboot(Run):
         watch = await self.start_watch(request.inventory, request.spec)
         finished = await self.walk(plan, request.inventory)
         if not finished:
-            await self._take_back_hooks(plan, request.inventory)
+            await self.take_back_hooks(plan, request.inventory)
         await self.end_watch(watch)
         self._conclude(plan, finished=finished)
         await self.write_report()
@@ -79,15 +70,14 @@ class RollingReboot(Run):
 
     async def _plan(self, request: RebootRequest) -> Plan:
         made = await self.read(names.PLAN_REBOOT, request, RebootPlanResult, f"plan {request.inventory.cloud}'s reboot")
-        self._outlook = made.outlook
+        self.foresee(made.outlook)
         for finding in made.findings:
             self.ledger.note(workflow.now(), finding.severity, finding.subject, _reason(finding))
         if made.plan is None:
             errors = [finding for finding in made.findings if finding.severity == "error"]
             raise self.refusal("; ".join(f"{error.subject}: {_reason(error)}" for error in errors), told=True)
-        self._limits = request.spec.limits
         self.ledger.begin(made.plan)
-        self._view = FleetView(made.plan, made.outlook)
+        self.foresee(made.outlook, made.plan, request.spec.limits)
         waves = len(made.outlook.waves)
         self.ledger.note(workflow.now(), "plan", made.plan.hash, f"{len(made.plan.steps)} steps in {waves} waves")
         self.herald.planned({one.guest: one.kind for one in made.outlook.named})
@@ -120,23 +110,13 @@ class RollingReboot(Run):
         """End the run: hosts that are done stay so, and the others are put back into service."""
         self.order_end(Abort(by="error budget", reason=reason, mode="stop"))
 
-    async def _take_back_hooks(self, plan: Plan, inventory: Inventory) -> None:
-        """Take back what was ordered around the waves that are not over; that it fails keeps nothing from its end."""
-        executor = Executor(self.ledger.upgrade, inventory, self.take, tries=self._tries)
-        for step in open_hooks(plan, self.ledger.steps):
-            executor.steps[step.id] = self.ledger.steps[step.id]
-            try:
-                await executor.undo(step)
-            except StepError as error:
-                self.ledger.note(workflow.now(), "warning", step.id, f"it could not be taken back: {error}")
-
     # The end
 
     def _conclude(self, plan: Plan, *, finished: bool) -> None:
         ledger, skipped = self.ledger, ", ".join(sorted(self.skipped))
         done, left = self._hosts(plan)
         every = f"{len(done)} of {len(done) + len(left)} hosts of {ledger.cloud} are done and in service"
-        exposed = ", ".join(one.host for one in self._outlook.exposed)
+        exposed = ", ".join(one.host for one in self.foreseen.exposed)
         if finished and not (done or left):
             ledger.message = f"there was nothing to do: no host of {ledger.cloud} is selected, or none needs a reboot"
         elif finished and not skipped:
@@ -158,92 +138,12 @@ class RollingReboot(Run):
                 (done if state is StepState.DONE else left).append(step.target)
         return done, left
 
-    # What may happen at the same time
-
-    @workflow.update(
-        name="limits",
-        description="Change what may happen at the same time, from now on; what is not given stays as it is. Payload: "
-        '{"by": "you", "max_unavailable": 3, "per_source": 4, "per_target": 2, "per_zone": 20, "total": 40}',
-    )
-    def limits(self, order: LimitsOrder) -> str:
-        """Change limits of hosts and migrations."""
-        changed = order.given
-        if order.max_unavailable is not None and self.machine is not None:
-            self.machine.limit("hosts", order.max_unavailable)
-        self._limits = self._limits.model_copy(update={k: v for k, v in changed.items() if k in Limits.model_fields})
-        text = ", ".join(f"{name} {number}" for name, number in changed.items())
-        self.ledger.note(
-            workflow.now(), "limits", "run", f"{text}{f': {order.reason}' if order.reason else ''}", order.by
-        )
-        self.changed()
-        return f"from now on: {text}"
-
-    @limits.validator
-    def _may_limit(self, order: LimitsOrder) -> None:
-        if self.machine is None:
-            raise _no("the run has no plan yet; set the limits when it waits for an approval")
-        if self.ledger.ended:
-            raise _no("the run has ended already")
-        if order.problem:
-            raise _no(order.problem)
-
-    def steps_of(self, plan: Plan, node: str) -> tuple[Step, ...]:
-        """Return the steps that are about to begin, with the limits and the finished hosts of now."""
-        return tuple(self._as_of_now(plan, step) for step in super().steps_of(plan, node))
-
-    def _as_of_now(self, plan: Plan, step: Step) -> Step:
-        if step.action is Action.RETURN_GUESTS:
-            return step.model_copy(update={"params": {**step.params, "limits": self._limits.model_dump(mode="json")}})
-        if step.action is not Action.DRAIN_COMPUTE:
-            return step
-        spares = spares_for(plan, self.ledger.steps, self._outlook, step.target)
-        now = {"limits": self._limits.model_dump(mode="json"), "spares": list(spares)}
-        return step.model_copy(update={"params": {**step.params, **now}})
-
-    def _fleet(self) -> FleetStatus | None:
-        """How far the fleet is."""
-        return self._view.status(self.ledger.steps) if self._view is not None else None
-
-    def make_report(self) -> Report:
-        """Return the report as far as the run has come, with its hosts and guests."""
-        report, plan = super().make_report(), self.ledger.plan
-        if plan is None:
-            return report
-        told = report_fleet(plan, self.ledger.steps, self.ledger.details, self._outlook)
-        return report.model_copy(update={"fleet": told.model_dump(mode="json")})
-
-    # What operators ask and order, beside what they may of any run
-
-    @workflow.query(name="outlook", description="What was predicted: classes of guests, waves, moves, hosts left out.")
-    def outlook(self) -> Outlook:
-        """Return what was predicted."""
-        return self._outlook
-
-    @workflow.query(name="why", description="Why a host or a guest is treated as it is. Argument: its name or id.")
-    def why(self, subject: str) -> str:
-        """Explain one host or guest."""
-        if text := explain_host(self._outlook, subject):
-            return text
-        named = (one.guest for one in self._outlook.named if subject in (one.guest, one.name))
-        id_ = next(named, subject)
-        drains = (
-            (step for step in self.ledger.plan.steps if step.action is Action.DRAIN_COMPUTE) if self.ledger.plan else ()
-        )
-        moves = {s.target: s.params["targets"][id_] for s in drains if id_ in s.params.get("targets", {})}
-        planned = explain_guest(self._outlook, subject, moves)
-        done = guest_line(self.ledger.plan, self.ledger.details, id_) if self.ledger.plan else None
-        return "\n".join([*([planned] if planned else []), *([tell_guest(done)] if done else [])])
-
 
 def _headline(request: Any) -> tuple[str, str]:
     """Return cloud and release of a request of any shape, for the record of one that will be refused."""
     inventory = request.get("inventory") if isinstance(request, dict) else None
     known = inventory if isinstance(inventory, dict) else {}
     return str(known.get("cloud", "?")), str(known.get("release", "?"))
-
-
-def _no(message: str) -> ApplicationError:
-    return ApplicationError(message, type="Refused", non_retryable=True)
 
 
 def _reason(finding: Finding) -> str:

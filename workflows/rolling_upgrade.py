@@ -12,16 +12,14 @@ with workflow.unsafe.imports_passed_through():
     from model.base import JsonObject
     from model.control import Abort, GiveWay
     from model.messages import PlanRequest, PlanResult, RollbackPlanRequest, RunRecord
-    from model.outlook import Outlook
     from model.plan import Plan, Step
-    from model.reboot_report import report_fleet
     from model.rollback import changed_anything, committed
     from model.spec import OnFailure, Purpose, UpgradeRequest
-    from model.status import Report, RunState, StepState
+    from model.status import RunState, StepState
     from model.work import Facts, Finding
     from workflows import names
+    from workflows.fleet_run import FleetRun
     from workflows.ledger import Ledger
-    from workflows.run import Run
 
 
 # Seconds that a security run waits for a routine one to reach a safe point.
@@ -29,7 +27,7 @@ GIVE_WAY_LIMIT = 7200.0
 
 
 @workflow.defn(name="RollingUpgrade")
-class RollingUpgrade(Run):
+class RollingUpgrade(FleetRun):
     """Rolls a whole cloud from one release to the next, host by host, while its users work on."""
 
     @workflow.init
@@ -63,6 +61,8 @@ class RollingUpgrade(Run):
         watch = await self.start_watch(request.inventory, request.spec)
         finished = await self.walk(plan, request.inventory)
         back = await self._roll_back(request, plan) if not finished and self.mode == "rollback" else None
+        if not finished and back is None:
+            await self.take_back_hooks(plan, request.inventory)
         await self.end_watch(watch)
         self._conclude(plan, finished=finished, back=back)
         await self.write_report()
@@ -94,14 +94,17 @@ class RollingUpgrade(Run):
         facts = await self.read(names.READ_FACTS, request, Facts, f"read {request.inventory.cloud}")
         asked = PlanRequest(request=request, facts=facts)
         made = await self.read(names.MAKE_PLAN, asked, PlanResult, "make the plan")
+        self.foresee(made.outlook)
         for finding in made.findings:
             self.ledger.note(workflow.now(), finding.severity, finding.subject, _reason(finding))
         if made.plan is None:
             errors = [finding for finding in made.findings if finding.severity == "error"]
             raise self.refusal("; ".join(f"{error.subject}: {_reason(error)}" for error in errors), told=True)
         self.ledger.begin(made.plan, made.estimates)
+        if any(group.startswith("host/") for group in made.plan.groups):
+            self.foresee(made.outlook, made.plan, request.spec.limits)
         self.ledger.note(workflow.now(), "plan", made.plan.hash, f"{len(made.plan.steps)} steps")
-        self.herald.planned()
+        self.herald.planned({one.guest: one.kind for one in made.outlook.named})
         return made.plan
 
     # The way back
@@ -149,14 +152,6 @@ class RollingUpgrade(Run):
         return committed(self.ledger.plan, self.ledger.steps) if self.ledger.plan else ()
 
     # The end
-
-    def make_report(self) -> Report:
-        """Return the report as far as the run has come, with what became of hosts and guests."""
-        report, plan = super().make_report(), self.ledger.plan
-        if plan is None or not any(group.startswith("host/") for group in plan.groups):
-            return report
-        told = report_fleet(plan, self.ledger.steps, self.ledger.details, Outlook())
-        return report.model_copy(update={"fleet": told.model_dump(mode="json")})
 
     def _conclude(self, plan: Plan, *, finished: bool, back: bool | None) -> None:
         ledger, skipped = self.ledger, ", ".join(sorted(self.skipped))

@@ -63,6 +63,7 @@ def upgrade(spec: LabSpec) -> dict[str, Any] | None:
         "cloud": "cloud.yaml",
         "to": spec.next_release,
         "max_unavailable": 1,
+        "canary": {"count": 1, "healthy_for": "10s"},
         "on_failure": "pause",
         "approvals": {"plan": "auto", "commit": "auto"},
         "soak": "10s",

@@ -48,6 +48,7 @@ def facts(monkeypatch: pytest.MonkeyPatch) -> FakeCloud:
         return await cloud.read_facts(request)
 
     monkeypatch.setattr("activities.facts.read_facts", read_facts)
+    monkeypatch.setattr("workers.planner.read_fleet", cloud.read_fleet)
     return cloud
 
 

@@ -9,6 +9,7 @@ from cli.documents import BadInputError
 from cli.load import load_inventory, load_request
 from tests.cli.cloud import CLOUD, UPGRADE, write_files
 
+MANY = "upgrade.yaml:3: max_unavailable: must be a number of hosts, at least 1, or a part of them such as 20%, is FOUND"
 BAD_UPGRADES = {
     "unknown key": (
         UPGRADE + "max_unavailabel: 2\n",
@@ -18,8 +19,9 @@ BAD_UPGRADES = {
         UPGRADE + "zzz: 2\n",
         [
             (
-                "upgrade.yaml:5: zzz: unknown key; known are: to, purpose, versions, max_unavailable, "
-                "migrations_per_host, on_failure, approvals, availability, snapshots, contract, soak, drain_timeout, "
+                "upgrade.yaml:5: zzz: unknown key; known are: max_unavailable, max_per_zone, max_per_aggregate, order, "
+                "canary, reserve_hosts, limits, drain, drain_timeout, hooks, rebalance, to, purpose, "
+                "versions, migrations_per_host, on_failure, approvals, availability, snapshots, contract, soak, "
                 "windows, notify, gates"
             )
         ],
@@ -79,7 +81,7 @@ BAD_UPGRADES = {
             "availability:\n  rate: 50\n  enabled: perhaps\ndrain_timeout: -1\non_failure: rolback\n"
         ),
         [
-            "upgrade.yaml:3: max_unavailable: must be a whole number, is the text 'many'",
+            MANY.replace("FOUND", "'many'"),
             "upgrade.yaml:4: soak: 'a while' is no duration; write a number with a unit, such as 90s, 10m, 2h or 1d",
             "upgrade.yaml:5: approvals: must be a mapping of keys to values, is the text 'auto'",
             "upgrade.yaml:7: availability.rate: must be at most 20, is the number 50",
@@ -98,13 +100,30 @@ BAD_UPGRADES = {
             "upgrade.yaml:7: on_failure.data: must be pause or rollback, is the text 'rolback'; did you mean rollback?",
         ],
     ),
+    "one limit by two names": (
+        UPGRADE + "migrations_per_host: 3\nlimits: {per_source: 4}\n",
+        [
+            (
+                "upgrade.yaml:5: migrations_per_host: it is another name of limits.per_source, and they differ: 3 and "
+                "4; leave one of them out"
+            )
+        ],
+    ),
+    "a hook around what does not happen": (
+        UPGRADE + "hooks:\n  before_reboot:\n  - run: flash\n",
+        ["upgrade.yaml:6: hooks.before_reboot: an upgrade reboots no host; write after_drain instead"],
+    ),
+    "unknown canary": (
+        UPGRADE + "canary: {hosts: [compute-3]}\n",
+        ["upgrade.yaml:5: canary.hosts.0: no compute host 'compute-3'; known are: compute-1, compute-2"],
+    ),
     "bad choice": (
         UPGRADE + "approvals:\n  plan: manuel\n",
         ["upgrade.yaml:6: approvals.plan: must be auto or manual, is the text 'manuel'; did you mean manual?"],
     ),
     "empty value": (
         UPGRADE.replace(" 1\n", "\n"),
-        ["upgrade.yaml:3: max_unavailable: must be a whole number, is empty"],
+        [MANY.replace("FOUND", "empty")],
     ),
     "duplicate key": (
         UPGRADE + "soak: 2m\n",

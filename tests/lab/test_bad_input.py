@@ -182,15 +182,18 @@ def test_no_room_to_drain(shared_dev: Dev, files: Files) -> None:
     fullest = max(held, key=held.count)
     others = [name for name in addresses("compute") if name != fullest]
     with all_reserved(others, "MEMORY_MB"):
-        needed = _usage(fullest)["MEMORY_MB"]
-        assert_refused(
-            shared_dev,
-            files,
-            fullest,
-            "cannot be drained, there is too little room for its guests on the others: "
-            f"{needed} MEMORY_MB missing ({needed} needed, 0 free)",
-            "add or enable compute hosts, or move or delete guests",
-        )
+        checked = stackroll("check", str(files.path), "--json")
+        assert (checked.returncode, checked.stderr) == (3, "")
+        blockers = {one["subject"]: one for one in json.loads(checked.stdout)["findings"] if one["check"] == "room"}
+        assert f"host {fullest} cannot be emptied: guest " in blockers[fullest]["problem"]
+        assert re.fullmatch(r"missing: \d+ MiB of MEMORY_MB.*", blockers[fullest]["remedy"])
+        started = shared_dev.stackroll("start", str(files.path), "--id", files.folder.name, "--wait")
+        assert (started.returncode, started.stderr) == (5, "")
+        assert blockers[fullest]["problem"] in started.stdout
+        assert shared_dev.status(files.folder.name)["state"] == "refused"
+        assert [_inventory(name, "MEMORY_MB")["reserved"] for name in others] == [
+            _inventory(name, "MEMORY_MB")["total"] for name in others
+        ]
 
 
 @contextmanager
@@ -229,11 +232,6 @@ def _reserve(hosts: list[str], resource: str) -> None:
 def _provider(host: str) -> str:
     (provider,) = _placement("GET", f"/resource_providers?name={host}").json()["resource_providers"]
     return f"/resource_providers/{provider['uuid']}"
-
-
-def _usage(host: str) -> dict[str, int]:
-    usages: dict[str, int] = _placement("GET", f"{_provider(host)}/usages").json()["usages"]
-    return usages
 
 
 def _inventory(host: str, resource: str) -> dict[str, Any]:

@@ -19,8 +19,8 @@ from model.status import FleetStatus, Report, RunState, StepState, StepStatus, U
 from tests.cli.runs import at
 from tests.workflows.reboot_cloud import fleet, plan_of, request
 from workflows.details import current_details
+from workflows.fleet_view import FleetView, open_hooks, spares_for
 from workflows.ledger import pending
-from workflows.reboot_plan import FleetView, open_hooks, spares_for
 
 RESULT = plan_of(RebootRequest.model_validate(request(3, cloud="lab")), fleet(3))
 

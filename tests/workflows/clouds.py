@@ -2,10 +2,15 @@
 
 from typing import Any
 
+from model.classify import classify_all
 from model.components import components_on
+from model.fleet import Fleet
+from model.placement import schedule
+from model.plan import Plan
 from model.releases import RELEASES
 from model.spec import UpgradeRequest
 from model.work import Facts, HostFacts
+from workflows.plan import DURATIONS, make_plan
 
 
 def upgrade(source: str = "2026.1", target: str = "2026.2", computes: int = 2, **spec: Any) -> UpgradeRequest:
@@ -26,6 +31,13 @@ def upgrade(source: str = "2026.1", target: str = "2026.2", computes: int = 2, *
             },
         }
     )
+
+
+def plan_of(request: UpgradeRequest, there: Fleet) -> Plan:
+    """Plan as the activity does, without a cloud to read."""
+    classes = {one.guest: one.kind for one in classify_all(there, request.spec.drain)}
+    made = schedule(there, classes, request.spec, hosts=request.compute_hosts, durations=DURATIONS)
+    return make_plan(request, facts(request), there, made)
 
 
 def facts(request: UpgradeRequest) -> Facts:

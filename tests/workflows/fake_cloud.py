@@ -20,6 +20,8 @@ from activities.windows import WindowActivities
 from model.availability import AvailabilityResult, WatchRequest
 from model.base import JsonObject
 from model.components import components_on
+from model.fleet import Fleet, FleetHost
+from model.inventory import Inventory, Role
 from model.messages import GroupStatus
 from model.notify import Announcement, Told
 from model.plan import Action
@@ -44,6 +46,7 @@ def request(
         "to": "2026.2",
         "soak": 0.1,
         "approvals": {"plan": "auto", "commit": "auto"},
+        "canary": {"count": 0},
         **spec,
     }
     hosts = {"infra1": {"address": "192.0.2.10", "roles": ["database", "load-balancer"]}}
@@ -60,6 +63,11 @@ def request(
         "load_balancer": {"host": "infra1", "address": "192.0.2.10", "hold_map": "/etc/haproxy/hold.map"},
     }
     return {"spec": wanted, "inventory": inventory, "by": "test"}
+
+
+def empty_fleet(inventory: Inventory) -> Fleet:
+    """The compute hosts of a cloud, without a guest."""
+    return Fleet(hosts={name: FleetHost(name=name) for name in inventory.with_role(Role.COMPUTE)})
 
 
 def call_name(work: Work) -> str:
@@ -94,7 +102,7 @@ class FakeCloud:
     def activities(self) -> list[Callable[..., Any]]:
         steps = [self._step(action) for action in Action if action not in WAITS]
         planners: list[Callable[..., Any]] = [
-            Planner().make_plan,
+            Planner(self.read_fleet).make_plan,
             RollbackPlanner().make_rollback_plan,
             RollbackPlanner().read_upgrade,
         ]
@@ -152,6 +160,10 @@ class FakeCloud:
             if c.service == "nova" and not c.is_api
         )
         return Facts(hosts=hosts, services=services, findings=self.findings)
+
+    async def read_fleet(self, inventory: Inventory) -> Fleet:
+        """Return the hosts and guests that the plan is made for."""
+        return empty_fleet(inventory)
 
     @activity.defn(name="watch_availability")
     async def watch(self, asked: WatchRequest) -> AvailabilityResult:

@@ -9,7 +9,8 @@ from model.actions import PARAMS
 from model.forecast import measured_pace, remaining_seconds
 from model.plan import Action, Phase, Plan, Reversibility, Step
 from model.render import as_tree
-from tests.workflows.clouds import facts, upgrade
+from tests.workflows.clouds import facts, plan_of, upgrade
+from tests.workflows.reboot_cloud import fleet
 from workflows.dag import Machine
 from workflows.nodes import group_nodes, root_nodes
 from workflows.plan import make_plan
@@ -19,8 +20,7 @@ PAIRS = [("2025.1", "2025.2"), ("2025.2", "2026.1"), ("2026.1", "2026.2")]
 
 
 def _plan(source: str = "2026.1", target: str = "2026.2", computes: int = 2) -> Plan:
-    request = upgrade(source, target, computes)
-    return make_plan(request, facts(request))
+    return plan_of(upgrade(source, target, computes), fleet(computes))
 
 
 @pytest.mark.parametrize(("source", "target"), PAIRS)
@@ -49,9 +49,9 @@ def test_every_step_has_parameters_that_its_action_understands(source: str, targ
 
 @pytest.mark.parametrize(("source", "target"), PAIRS)
 def test_what_changes_something_has_a_compensation_or_a_class_that_says_it_has_none(source: str, target: str) -> None:
-    # A drain's inverse is the enabling that belongs to the disabling before it: guests may stay where they went.
+    # Guests that have been started may run on.
     for step in _plan(source, target).steps:
-        if step.reversibility is Reversibility.R1 and step.action is not Action.DRAIN_COMPUTE:
+        if step.reversibility is Reversibility.R1 and step.action is not Action.START_GUESTS:
             assert step.undo is not None, step.id
         if step.reversibility in (Reversibility.R0, Reversibility.R2, Reversibility.R4):
             assert step.undo is None, step.id
@@ -119,13 +119,15 @@ def test_the_roots_graph_has_a_node_for_each_group_and_walks_to_its_end() -> Non
 def test_the_forecast_respects_limits_and_shrinks() -> None:
     plan = _plan(computes=4)
     whole = remaining_seconds(plan, set())
-    per_host = sum(s.estimate for s in plan.members("host/cmp1"))
-    without_one = remaining_seconds(plan, {s.id for s in plan.members("host/cmp1")})
-    assert whole - without_one == pytest.approx(per_host)
+    first = plan.members("host/cmp1")
+    before = {s.id for s in plan.steps[: plan.steps.index(first[0])]}
+    per_host = sum(s.estimate for s in first)
+    without_one = remaining_seconds(plan, before | {s.id for s in first})
+    assert remaining_seconds(plan, before) - without_one == pytest.approx(per_host)
     assert remaining_seconds(plan, {s.id for s in plan.steps}) == 0
-    # A slow cloud soaks as long as any other.
-    soak = plan.by_id["soak/wait"].estimate
-    assert remaining_seconds(plan, set(), pace=2.0) == pytest.approx(2 * (whole - soak) + soak, rel=0.01)
+    # A slow cloud soaks as long as any other, and its canary is looked at as long.
+    waits = sum(s.estimate for s in plan.steps if s.action in (Action.SOAK, Action.WATCH_HOSTS))
+    assert remaining_seconds(plan, set(), pace=2.0) == pytest.approx(2 * (whole - waits) + waits, rel=0.01)
     assert measured_pace(plan, {}) == 1.0
     assert measured_pace(plan, {s.id: 3 * s.estimate for s in plan.steps[:40]}) == pytest.approx(3.0)
 
@@ -180,3 +182,12 @@ def test_hosts_that_run_the_point_release_already_are_left_in_peace() -> None:
     assert "nova" not in before
     switches = {s.target: s.undo.params["version"] for s in plan.steps if s.action is Action.SWITCH_COMPUTE and s.undo}
     assert switches == {"cmp2": "31.0.0"}
+
+
+def test_where_alerts_are_a_gate_each_wave_of_hosts_waits_for_quiet_after_the_one_before() -> None:
+    gates = {"alerts": {"url": "http://prometheus.example.org:9090"}}
+    plan = plan_of(upgrade(computes=3, gates=gates), fleet(3))
+    waits = [step.id for step in plan.steps if step.action is Action.ALERTS]
+    waves = ["alerts/wave-1", "alerts/wave-2", "alerts/wave-3"]
+    assert waits == ["alerts/begin", "alerts/expand", "alerts/control", *waves, "alerts/commit"]
+    assert "alerts/wave-2" in plan.by_id["cmp3/install"].needs

@@ -110,11 +110,11 @@ async def test_max_unavailable_bounds_the_hosts_out_of_service(temporal: Client)
 
 
 async def test_a_step_that_fails_once_is_tried_again(temporal: Client) -> None:
-    cloud = FakeCloud(fail={"cmp1/drain": 1})
+    cloud = FakeCloud(fail={"cmp1/install": 1})
     async with running_worker(temporal, cloud) as queue:
         run = await start(temporal, queue, request(computes=1))
         await run.handle.result()
-    assert cloud.calls.count("cmp1/drain") == 2
+    assert cloud.calls.count("cmp1/install") == 2
 
 
 async def test_a_database_step_is_never_tried_again_by_itself(temporal: Client) -> None:

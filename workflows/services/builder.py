@@ -1,6 +1,6 @@
 """How steps are written down: the shapes that services share, so that a service's module says only what is its own."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,37 +12,17 @@ from model.plan import Action, Phase, Reversibility, Step, Undo
 from model.releases import Release
 from model.spec import UpgradeRequest
 from model.work import Facts
-
-CLOUD = "cloud"
-# Seconds that an action took on the lab (2 cores, 5 hosts, 4 guests); only the forecast reads them.
-ESTIMATES: dict[Action, float] = {
-    Action.CHECK_CLOUD: 2,
-    Action.CAPTURE_BASELINE: 1,
-    Action.DUMP_DATABASES: 1,
-    Action.INSTALL: 4,
-    Action.RUN_MANAGE: 5,
-    Action.DRAIN_API: 1,
-    Action.ENABLE_API: 1,
-    Action.SWITCH: 4,
-    Action.SWITCH_QUIESCED: 15,
-    Action.VERIFY_API: 5,
-    Action.DISABLE_COMPUTE: 1,
-    Action.ENABLE_COMPUTE: 1,
-    Action.DRAIN_COMPUTE: 20,
-    Action.SWITCH_COMPUTE: 10,
-    Action.VERIFY_COMPUTE: 5,
-    Action.VERIFY_CLOUD: 4,
-    Action.CAPTURE_CONTRACT: 10,
-    Action.CHECK_CONTRACT: 10,
-}
+from workflows.drains import Drains
+from workflows.steps import CLOUD, ESTIMATES, StepWriter
 
 
 @dataclass(frozen=True)
 class Context:
-    """What a service's module needs to know of the upgrade."""
+    """What a service's module needs to know of the upgrade. ``drains``: how its compute hosts are emptied."""
 
     request: UpgradeRequest
     facts: Facts
+    drains: Drains
 
     @property
     def inventory(self) -> Inventory:
@@ -93,54 +73,23 @@ class Context:
             if part.service in self.request.services
         )
 
+    @property
+    def old_computes(self) -> tuple[str, ...]:
+        """The compute hosts on which there is something to do."""
+        return tuple(host for host in self.compute if not self.is_new(host))
+
     def new_version(self, service: str) -> str:
         """Return the version that the target release brings."""
         return self.target.versions[service]
 
 
-@dataclass
-class Sequencer:
-    """Writes steps one after the other: each needs the one before, the first needs what was given."""
+class Sequencer(StepWriter):
+    """Writes the steps of an upgrade one after the other."""
 
-    context: Context
-    phase: Phase
-    needs: tuple[str, ...] = ()
-    service: str | None = None
-    group: str | None = None
-    scope: str | None = None
-    limit: str | None = None
-    steps: list[Step] = field(default_factory=list)
-
-    def add(
-        self,
-        id_: str,
-        title: str,
-        action: Action,
-        target: str,
-        params: Record,
-        reversibility: Reversibility,
-        **more: Any,
-    ) -> Step:
-        """Append a step and return it."""
-        step = Step(
-            id=id_,
-            title=title,
-            phase=self.phase,
-            action=action,
-            target=target,
-            service=more.pop("service", self.service),
-            group=self.group,
-            scope=self.scope,
-            needs=self.needs,
-            params=as_params(params),
-            reversibility=reversibility,
-            limit=self.limit,
-            estimate=more.pop("estimate", ESTIMATES.get(action, 2.0)),
-            **more,
-        )
-        self.steps.append(step)
-        self.needs = (step.id,)
-        return step
+    def __init__(self, context: Context, phase: Phase, needs: tuple[str, ...] = (), **more: Any) -> None:
+        """Begin; ``more`` as for every writer."""
+        super().__init__(phase, needs, **more)
+        self.context = context
 
 
 _PURE = (Action.CHECK_ROLLBACK, Action.COUNT_LOSSES, Action.GATE, Action.VERIFY_ROLLBACK)
@@ -173,12 +122,6 @@ def back_step(
         estimate=0.0 if action is Action.GATE else ESTIMATES.get(action, 2.0),
         **more,
     )
-
-
-def last_of(steps: Sequence[Step]) -> tuple[str, ...]:
-    """Return the ids of the steps that no other of these needs: what must pass before all of them have passed."""
-    needed = {need for step in steps for need in step.needs}
-    return tuple(step.id for step in steps if step.id not in needed)
 
 
 def install_step(writer: Sequencer, service: str, host: str, id_: str) -> Step:

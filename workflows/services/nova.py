@@ -6,7 +6,6 @@ then the compute hosts. ``[upgrade_levels] compute=auto`` keeps the messages rea
 
 from model.actions import (
     ComputeParams,
-    DrainComputeParams,
     RewriteParams,
     SwitchParams,
     VerifyComputeParams,
@@ -65,24 +64,16 @@ class Nova:
         return self._restart_control(context, writer, "")
 
     def data(self, context: Context, host: str, needs: tuple[str, ...]) -> list[Step]:
-        """One compute host: installed beside, disabled, drained, switched, verified, enabled."""
+        """One compute host: installed beside, disabled, drained, switched, verified, enabled, its guests started."""
         writer = Sequencer(
             context, Phase.DATA, needs, service=self.name, group=f"host/{host}", scope=host, limit="hosts"
         )
         install_step(writer, self.name, host, f"{host}/install")
-        _out_of_service(writer, host)
+        context.drains.out_of_service(writer, host)
         _switch_compute(writer, host)
-        writer.add(
-            f"{host}/enable",
-            f"enable {host} again",
-            Action.ENABLE_COMPUTE,
-            host,
-            ComputeParams(host=host),
-            Reversibility.R1,
-            undo=Undo(
-                action=Action.DISABLE_COMPUTE, title=f"disable {host}", params=as_params(ComputeParams(host=host))
-            ),
-        )
+        disable = as_params(ComputeParams(host=host))
+        undo = Undo(action=Action.DISABLE_COMPUTE, title=f"disable {host}", params=disable)
+        context.drains.back_in_service(writer, host, undo=undo)
         return writer.steps
 
     def finish(self, context: Context, needs: tuple[str, ...]) -> list[Step]:
@@ -179,30 +170,6 @@ def _switch_rpc(writer: Sequencer, host: str, prefix: str) -> None:
             title=f"restart nova-conductor and nova-scheduler on {host} at {old}",
             params=as_params(back),
         ),
-    )
-
-
-def _out_of_service(writer: Sequencer, host: str) -> None:
-    spec = writer.context.request.spec
-    writer.add(
-        f"{host}/disable",
-        f"disable {host}",
-        Action.DISABLE_COMPUTE,
-        host,
-        ComputeParams(host=host),
-        Reversibility.R1,
-        undo=Undo(
-            action=Action.ENABLE_COMPUTE, title=f"enable {host} again", params=as_params(ComputeParams(host=host))
-        ),
-    )
-    writer.add(
-        f"{host}/drain",
-        f"drain {host}",
-        Action.DRAIN_COMPUTE,
-        host,
-        DrainComputeParams(host=host, parallel=spec.migrations_per_host, timeout=spec.drain_timeout),
-        Reversibility.R1,
-        timeout=spec.drain_timeout + 120,
     )
 
 
