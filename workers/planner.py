@@ -56,7 +56,11 @@ class _Prospect(NamedTuple):
 
 
 async def plan_upgrade(asked: PlanRequest, read: ReadFleet | None = None) -> PlanResult:
-    """Judge facts and fleet, and make the plan, even of what would be refused; nothing is changed."""
+    """Judge facts and fleet, and make the plan, even of what would be refused; nothing is changed.
+
+    Raises:
+        StackrollError: hosts and guests cannot be read, though the facts could.
+    """
     request, facts = asked.request, asked.facts
     findings = [*facts.findings, *judge(facts, request)]
     prospect = await _look_ahead(asked, read or read_fleet, findings)
@@ -78,16 +82,16 @@ def _estimates(plan: Plan, request: UpgradeRequest, facts: Facts) -> Estimates:
 
 
 async def _look_ahead(asked: PlanRequest, read: ReadFleet, findings: list[Finding]) -> _Prospect | None:
-    """Read hosts and guests, and put them in order; that they cannot be read is a finding like any other."""
+    """Read hosts and guests, and put them in order."""
     request = asked.request
     if not (wanted := hosts_to_empty(request, asked.facts)):
         return None
     try:
         fleet = await read(request.inventory)
-    except StackrollError as error:
-        where = error.host or "nova"
-        if all(finding.subject != where for finding in findings):
-            findings.append(Finding(severity="error", subject=where, problem=error.problem, remedy=error.remedy))
+    except StackrollError:
+        # What has kept the facts from being read keeps the fleet from it, and is told already.
+        if not any(finding.severity == "error" for finding in findings):
+            raise
         return None
     hosts = [host for host in wanted if host in fleet.hosts]
     classified = as_soon_as_settled(classify_all(fleet, request.spec.drain))
