@@ -137,14 +137,14 @@ async def test_a_host_that_fails_half_way_is_taken_back_and_retry_goes_on(tempor
         run = await start(temporal, queue, request(computes=1))
         status = await run.until(RunState.FAILING)
         undone = [name for name in cloud.calls if name.startswith("undo")]
-        assert undone == ["undo cmp1/switch", "undo cmp1/disable", "undo cmp1/install"]
+        assert undone == ["undo cmp1/switch", "undo cmp1/drain", "undo cmp1/disable", "undo cmp1/install"]
         assert [step.id for step in status.failed] == ["cmp1/switch"]
         assert "taken back" in status.failed[0].error
         before = len(cloud.calls)
         await run.handle.execute_update("retry", {**ME, "step": "cmp1/switch"})
         await run.handle.result()
     again = [name for name in cloud.calls[before:] if name.startswith("cmp1")]
-    assert again == [f"cmp1/{step}" for step in ("install", "disable", "drain", "switch", "verify", "enable")]
+    assert again == [f"cmp1/{step}" for step in ("install", "disable", "drain", "switch", "verify", "enable", "start")]
     assert len(cloud.keys) == len(set(cloud.keys)), "a try would find the jobs of an earlier one"
 
 
