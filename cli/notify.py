@@ -21,7 +21,6 @@ from model.reboot_spec import RebootRequest
 from model.spec import UpgradeRequest
 from model.words import moment
 from workflows.forecast import expected_turns
-from workflows.plan import make_plan
 
 _NOBODY = "nobody is to be told: name addresses in `notify` of the specification (docs/people.md)"
 
@@ -120,7 +119,8 @@ async def _of_file(path: Path, occasion: Occasion, begin: datetime | None) -> An
 
 async def _plan_of(request: UpgradeRequest | RebootRequest) -> tuple[Plan, dict[str, GuestClass]]:
     if isinstance(request, UpgradeRequest):
-        return make_plan(request, await plans.read(request)), {}
+        upgrade = await plans.read(request)
+        return upgrade.made, {one.guest: one.kind for one in upgrade.outlook.named}
     made = await reboot.read(request)
     if made.plan is None:
         raise CliError("there is no plan to tell of: `stackroll reboot plan` says what forbids it", Exit.FINDINGS)

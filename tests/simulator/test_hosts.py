@@ -22,11 +22,13 @@ from activities.running import read_units
 from activities.ssh import Hosts
 from activities.units import units_of
 from model.inventory import Inventory
+from model.messages import PlanRequest
 from model.preflight import judge
 from simulator.faults import Gone
 from simulator.server import Simulation
 from tests.chaos.user import User
 from tests.simulator.conftest import faults_of, request_of, sim_cloud
+from workers.planner import plan_upgrade
 
 
 @pytest.fixture
@@ -63,10 +65,10 @@ async def test_what_is_missing_is_found(sim: Simulation, hosts: Hosts) -> None:
     cmp1 = sim.cloud.hosts["cmp1"]
     cmp1.free_bytes = 10
     cmp1.files.pop("/srv/openstack/2026.2/nova/requirements.txt")
-    sim.cloud.add_guest("stuck", "cmp2", "SHUTOFF")
-    facts = await read_facts(hosts, request)
-    problems = " ".join(finding.problem for finding in (*facts.findings, *judge(facts, request)))
-    for words in ("requirements.txt is missing", "MB free", "SHUTOFF"):
+    sim.cloud.add_guest("stuck", "cmp2", "ERROR")
+    made = await plan_upgrade(PlanRequest(request=request, facts=await read_facts(hosts, request)))
+    problems = " ".join(finding.problem for finding in made.findings)
+    for words in ("requirements.txt is missing", "MB free", "stuck"):
         assert words in problems
 
 
