@@ -34,7 +34,7 @@ class Case:
     def start(self, **changes: str) -> None:
         wanted = {"to": f"'{NEW}'", "soak": "1s", "on_failure": "rollback", "approvals": "{plan: auto, commit: manual}"}
         # The tests' own probe is the judge; both together would take a core of the machine.
-        wanted |= {"availability": "{rate: 0.2}", "max_unavailable": "2"}
+        wanted |= {"availability": "{rate: 0.2}", "max_unavailable": "2", "canary": "{count: 0}"}
         spec = "".join(f"{key}: {value}\n" for key, value in {**wanted, **changes}.items())
         path = self._folder / "upgrade.yaml"
         path.write_text(f"cloud: {LAB / 'cloud.yaml'}\n{spec}")
