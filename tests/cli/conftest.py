@@ -6,6 +6,7 @@ import io
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
+from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
@@ -54,8 +55,10 @@ async def fake_cloud(temporal: Client) -> AsyncIterator[FakeCloud]:  # noqa: F81
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def stackroll(temporal: Client, monkeypatch: pytest.MonkeyPatch) -> Stackroll:  # noqa: F811
-    """The command line, pointed at the test's Temporal."""
+    """The command line, pointed at the test's Temporal, and with more patience than an operator has."""
     monkeypatch.setenv("TEMPORAL_ADDRESS", temporal.service_client.config.target_host)
+    for name in ("_QUERY_TIME", "_ORDER_TIME"):
+        monkeypatch.setattr(f"cli.client.{name}", timedelta(seconds=60))
 
     async def run(*words: str) -> Ran:
         return await asyncio.to_thread(run_main, *words)
