@@ -16,6 +16,8 @@ from model.status import Event, RunState, UpgradeStatus
 from model.words import clock, elapsed
 
 EXITS = {RunState.COMPLETED: Exit.OK, RunState.STOPPED: Exit.UNFINISHED, RunState.REFUSED: Exit.REFUSED}
+# So often a run that has ended is asked again how, where no worker answers.
+LAST_QUESTIONS = 3
 
 
 class Source(Protocol):
@@ -63,9 +65,13 @@ def utc_now() -> str:
 
 
 async def glances(source: Source, id_: str, *, interval: float) -> AsyncIterator[Glance]:
-    """Look at a run again and again until it has ended; the last look has ``ended`` set."""
+    """Look at a run again and again until it has ended; the last look has ``ended`` set.
+
+    How it has ended is asked for a few times: the exit status must not hang on one slow answer.
+    """
     status: UpgradeStatus | None = None
     silent_since: str | None = None
+    left = LAST_QUESTIONS
     while True:
         now, outage = utc_now(), ""
         # Asked before the status, so that a run that has ended gives its last status.
@@ -76,6 +82,8 @@ async def glances(source: Source, id_: str, *, interval: float) -> AsyncIterator
         except NoAnswerError as error:
             silent_since = silent_since or now
             outage = f"no answer since {clock(silent_since)} ({elapsed(silent_since, now)}): {error}"
+        if ended is not None and outage and left:
+            left, ended = left - 1, None
         yield Glance(now, status, outage, ended)
         if ended is not None:
             return

@@ -20,11 +20,13 @@ EVENTS = [
 
 
 class Script:
-    """A run that answers as written: a status, an error, or None for the same as before; then how it closed."""
+    """A run that answers as written: a status or an error; and how it closed, at its last answer or before."""
 
-    def __init__(self, answers: Sequence[UpgradeStatus | Exception], closed: str = "completed") -> None:
+    def __init__(
+        self, answers: Sequence[UpgradeStatus | Exception], closed: str = "completed", at: int | None = None
+    ) -> None:
         self._answers = list(answers)
-        self._closed = closed
+        self._closed, self._at = closed, at or len(self._answers)
         self._looks = 0
 
     async def status(self, id_: str) -> UpgradeStatus:
@@ -38,7 +40,7 @@ class Script:
         answer = self._answers[min(self._looks, len(self._answers)) - 1]
         if isinstance(answer, NoAnswerError) and "Temporal" in str(answer):
             raise answer
-        return self._closed if self._looks >= len(self._answers) else None
+        return self._closed if self._looks >= self._at else None
 
     async def timeline(self, id_: str) -> list[Event]:
         await self.status(id_)
@@ -105,6 +107,14 @@ async def test_a_terminated_run_ends_the_watch() -> None:
 async def test_an_end_without_a_worker_is_still_known() -> None:
     glance, _ = await watched(Script([NoAnswerError("no worker answers")], closed="completed"))
     assert (glance.status, glance.exit) == (None, Exit.OK)
+
+
+async def test_how_it_has_ended_does_not_hang_on_one_slow_answer() -> None:
+    back = status(state=RunState.ROLLED_BACK, ended=at("23:55:00"), running=(), message="lab is wholly back")
+    silent = NoAnswerError("no worker answers")
+    glance, lines = await watched(Script([status(), silent, back], closed="failed", at=2))
+    assert glance.exit is Exit.ROLLED_BACK
+    assert "rolled_back" in lines[-1]
 
 
 async def test_an_unknown_run_is_an_error_and_no_outage() -> None:
