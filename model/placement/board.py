@@ -1,10 +1,10 @@
 """The state of a schedule while it is made: who is where, what is done, and which hosts are to be emptied."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from model.fleet import Fleet, FleetGuest, GuestClass
-from model.placement.catalog import MOVING, Catalog, Item, is_usable
+from model.placement.catalog import ANTI, MOVING, Catalog, Item, is_usable
 from model.placement.limits import Budget, slots_of
 from model.placement.records import Cause, Skipped, Slots
 from model.placement.rooms import Placed, Room, Rooms, anti_groups
@@ -122,6 +122,7 @@ class Board:
         self.twice: set[str] = set()
         self.last: list[str] = []
         self.latest_groups: frozenset[str] = frozenset()
+        self._leaving: dict[str, dict[str | None, list[float]]] = {}
         self._groups = {name: anti_groups(catalog, [guest.id for guest in catalog.on[name]]) for name in task.dirty}
         for name in task.clean:
             self.rooms.open(name, catalog.on[name], clean=True)
@@ -139,18 +140,23 @@ class Board:
 
     def load(self, host: str) -> float:
         """Return what is to leave this host now, of the scarcest resource."""
-        scarcest = self.task.catalog.scarcest
-        return sum(item.need[scarcest] for item in self.items[host] if item.need)
+        sums = self._sums(host)[None]
+        return sums[self.task.catalog.scarcest] if sums else 0.0
 
     def hopeless(self, host: str) -> bool:
         """Tell at little cost whether the clean rooms have too little for a host's guests, even in sum."""
-        sums: dict[str | None, list[float]] = {None: [0.0] * len(self.task.catalog.resources)}
-        for item in self.items[host]:
-            for zone in {None, item.rules.zone}:
-                held = sums.setdefault(zone, [0.0] * len(item.need))
-                for index, amount in enumerate(item.need):
-                    held[index] += amount
-        return any(self.rooms.lacks(zone, need) for zone, need in sums.items())
+        return any(self.rooms.lacks(zone, need) for zone, need in self._sums(host).items())
+
+    def _sums(self, host: str) -> dict[str | None, list[float]]:
+        """Return what is to leave a host now: in all, and by the zone that was asked for."""
+        if (sums := self._leaving.get(host)) is None:
+            sums = self._leaving[host] = {None: [0.0] * len(self.task.catalog.resources)}
+            for item in self.items[host]:
+                for zone in {None, item.rules.zone}:
+                    held = sums.setdefault(zone, [0.0] * len(item.need))
+                    for index, amount in enumerate(item.need):
+                        held[index] += amount
+        return sums
 
     def try_clean(self, host: str) -> list[Move] | None:
         """Place all that is on a host into clean rooms; None, and nothing taken, when it does not fit."""
@@ -172,7 +178,8 @@ class Board:
             return None
         moves = [Move(item, host, room, Cause.TURN) for item, room in placed]
         rest = []
-        for item in sorted((i for i in self.items[host] if i not in again), key=lambda i: (i.size, i.guests[0])):
+        once = [item for item in self.items[host] if item not in again]
+        for item in sorted(once, key=lambda item: (item.size, item.group is None, item.guests[0])):
             room = self.rooms.best(item, near)
             if room is None:
                 rest.append(item)
@@ -184,13 +191,28 @@ class Board:
             allowed = self.task.catalog.allowed(item.rules)
             simple = item.group is None and not self.rooms.spread
             found = (r for r in late if r.host in allowed and r.fits(item.need) and not r.breaks(item))
-            room = next(found, None) if simple else min(found, key=lambda r: (r.dislike(item), r.inbound), default=None)
+            apart = self._apart(item, host)
+            room = (
+                next(found, None)
+                if simple
+                else min(found, key=lambda r: (r.dislike(item), apart(r.host), r.inbound), default=None)
+            )
             if room is None:
                 self.undo(moves)
                 return None
             moves.append(Move(item, host, room, cause))
             self.rooms.place(item, room)
         return moves
+
+    def _apart(self, item: Item, source: str) -> Callable[[str], int]:
+        """Return how many hosts another one could no longer be out with if it held the item for the time being."""
+        group = item.group
+        if group is None or group.policy not in ANTI:
+            return lambda _: 0
+        holders = [name for name in self.left if name != source and group.id in self._groups[name]]
+        return lambda host: sum(
+            name != host and self._groups[name].isdisjoint(self._groups.get(host, ())) for name in holders
+        )
 
     def undo(self, moves: Iterable[Move]) -> None:
         """Give back the room that moves have taken."""
@@ -206,12 +228,14 @@ class Board:
         catalog = self.task.catalog
         self.moves.extend(moves)
         self.items[host] = []
+        self._leaving.pop(host, None)
         del self.left[host]
         for move in moves:
             target = move.room.host
             if not move.room.clean and target in self.items:
                 guests = [catalog.guests[guest] for guest in move.item.guests]
                 self.items[target].append(catalog.item(guests, target))
+                self._leaving.pop(target, None)
                 self.twice.update(move.item.guests)
                 self._groups[target] |= anti_groups(catalog, move.item.guests)
 

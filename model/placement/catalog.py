@@ -4,12 +4,14 @@ from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from model.fleet import Fleet, FleetGuest, FleetHost, GroupPolicy, GuestClass, ServerGroup
-from model.placement.records import Filter
+from model.placement.records import MIB_PER_GIB, Filter
 
 MOVING = frozenset({GuestClass.LIVE, GuestClass.COLD})
 ANTI = frozenset({GroupPolicy.ANTI_AFFINITY, GroupPolicy.SOFT_ANTI_AFFINITY})
 # Sums of thousands of fractions are not exact; nothing that placement counts is so small.
 EXACT = 1e-6
+# A move takes as long beside its memory as some GiB of it do.
+_GIB_PER_MOVE = 4.0
 
 Vector = tuple[float, ...]
 
@@ -24,6 +26,7 @@ class Item(NamedTuple):
         group: their server group, if any.
         size: the part of an average host that they fill, in the resource that they need most of.
         gib: their memory.
+        effort: how much their moves keep a target from others: their memory, and what each move takes beside it.
     """
 
     guests: tuple[str, ...]
@@ -32,6 +35,7 @@ class Item(NamedTuple):
     group: ServerGroup | None
     size: float
     gib: float
+    effort: float
 
 
 class Rules(NamedTuple):
@@ -145,13 +149,15 @@ class Catalog:
             more = self.rules(other, host)
             rules = rules._replace(zone=rules.zone or more.zone, traits=rules.traits | more.traits)
         size = max((held / average for held, average in zip(need, self._average, strict=True) if average), default=0.0)
+        gib = sum(guest.ram_mb for guest in guests) / MIB_PER_GIB
         return Item(
             guests=tuple(guest.id for guest in guests),
             need=need,
             rules=rules,
             group=self.group_of.get(first.id),
             size=size,
-            gib=sum(guest.ram_mb for guest in guests) / 1024,
+            gib=gib,
+            effort=gib + _GIB_PER_MOVE * len(guests),
         )
 
     def items(self, guests: Collection[FleetGuest], host: str) -> list[Item]:

@@ -8,7 +8,6 @@ With few hosts begun so, it is also the fastest order that moves hardly any gues
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from heapq import heappop, heappush
 from typing import NamedTuple
 
 from model.placement.board import Board, Move, Task
@@ -17,6 +16,7 @@ from model.placement.ranks import Crowd, ample_zones, service, services
 from model.placement.records import Cause, Durations
 from model.placement.rooms import Room
 from model.placement.shortfalls import explain
+from model.placement.traffic import Traffic, Trip
 
 # In fleets with more hosts, fewer ways are tried.
 MANY = 400
@@ -87,9 +87,9 @@ class _Planner:
         self._board.last = sorted(task.dirty, key=lambda host: (ranks[host], host))
         self._begun: dict[str, float] = {}
         self._outing = Outing(self._board)
-        self._targets: dict[str, list[Room]] = {}
-        self._returns: list[tuple[float, str]] = []
-        self._now = 0.0
+        self._targets: dict[str, list[tuple[Room, float]]] = {}
+        zones = {name: host.zone for name, host in task.catalog.hosts.items()}
+        self._traffic = Traffic(zones, durations, task.rolling.limits)
         self._batch: list[str] = []
 
     def plan(self) -> Draft:
@@ -172,10 +172,10 @@ class _Planner:
         self._outing.add(host, moves)
         zone = self._task.catalog.hosts[host].zone
         self._begun[zone] = self._begun.get(zone, 0.0) + self._size(host)
-        self._targets[host] = [move.room for move in moves for _ in move.item.guests]
+        self._targets[host] = [(move.room, move.item.effort) for move in moves]
         self._draft.hosts.append(host)
         self._batch.append(host)
-        heappush(self._returns, (self._now + self._seconds[host], host))
+        self._traffic.begin(host, [trip for move in moves for trip in self._trips(move)])
         for target in {move.room.host for move in moves if not move.room.clean} & self._board.left.keys():
             self._lengthen(target)
 
@@ -186,13 +186,23 @@ class _Planner:
         self._seconds[host] = service(self._task, self._durations, host, guests)
         self._crowd.changed()
 
+    def _trips(self, move: Move) -> Iterator[Trip]:
+        for guest in move.item.guests:
+            seconds = self._durations.of_guest(self._task.catalog.guests[guest])
+            yield Trip(seconds, guest, move.source, move.room.host)
+
     def _wait(self) -> None:
         """Let the next host come back."""
-        self._now, host = heappop(self._returns)
-        self._outing.remove(host)
-        for room in self._targets.pop(host):
-            room.inbound -= 1
-        self._board.done(host)
+        returned: list[str] | None = []
+        while not returned:
+            returned = self._traffic.step()
+            if returned is None:
+                return
+        for host in returned:
+            self._outing.remove(host)
+            for room, effort in self._targets.pop(host):
+                room.inbound -= effort
+            self._board.done(host)
 
     def _close(self, *, canary: bool) -> None:
         """Call the hosts begun since the last time a wave."""

@@ -68,6 +68,7 @@ class Budget:
             )
             for name in catalog.hosts
         }
+        self._sure: dict[tuple[str | None, frozenset[str]], int] = {}
         self._largest: dict[tuple[str | None, frozenset[str], int], list[str]] = {}
         self.scopes = tuple(self._scopes(frozenset(stays)))
 
@@ -76,7 +77,7 @@ class Budget:
         worst: Lack | None = None
         for scope in self.scopes:
             inside = [name for name in out if name in scope.hosts]
-            if not inside:
+            if len(inside) <= self._surely(scope):
                 continue
             for index, slack in enumerate(scope.slack):
                 reserve = self._reserve(scope, index, inside)
@@ -104,6 +105,18 @@ class Budget:
             while best > 1 and self._worst(scope, index, ranked[:best]) > scope.slack[index] + EXACT:
                 best -= 1
         return max(1, best)
+
+    def _surely(self, scope: Scope) -> int:
+        """Return how many hosts may be away that need not be counted: those that hold most, and the largest fail."""
+        key = (scope.zone, scope.traits)
+        if key not in self._sure:
+            best = len(scope.hosts)
+            for index, slack in enumerate(scope.slack):
+                lost = sorted((self._lost[name][index] for name in scope.hosts), reverse=True)
+                while best and sum(lost[:best]) + self._reserve(scope, index, ()) > slack:
+                    best -= 1
+            self._sure[key] = best
+        return self._sure[key]
 
     def time(self, scope: Scope, alone: Mapping[str, float]) -> float:
         """Return the seconds at least needed for hosts to be away for so long each, by the room that may be missing."""

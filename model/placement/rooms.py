@@ -31,7 +31,7 @@ class Room:
         self.free = list(free)
         self.clean = clean
         self.members: dict[str, int] = {}
-        self.inbound = 0
+        self.inbound = 0.0
 
     def fits(self, need: Vector) -> bool:
         """Tell whether there is room."""
@@ -59,7 +59,7 @@ class Room:
         free = self.free
         for index, held in enumerate(item.need):
             free[index] -= sign * held
-        self.inbound += sign * len(item.guests)
+        self.inbound += sign * item.effort
         if item.group is not None:
             self.members[item.group.id] = self.members.get(item.group.id, 0) + sign * len(item.guests)
 
@@ -110,7 +110,7 @@ class Rooms:
     def forget_inbound(self) -> None:
         """Count moves to a room from now on."""
         for room in self.clean.values():
-            room.inbound = 0
+            room.inbound = 0.0
 
     def place(self, item: Item, room: Room) -> Placed:
         """Take room."""
@@ -186,7 +186,7 @@ class Rooms:
 
     def _emptiest(self, item: Item, rooms: list[tuple[float, str]], without: str) -> Room | None:
         """The room that the fewest guests go to, so that no target's limit is waited for."""
-        best, least = None, (0, False, 0)
+        best, least = None, (0, False, 0.0)
         for count, room in enumerate(self._possible(item, rooms, without)):
             penalty = 2 * room.dislike(item) + self.catalog.wanted_by_others(room.host, item.rules)
             cost = (penalty, room.host in self.latest, room.inbound)
