@@ -6,6 +6,9 @@ from datetime import UTC, datetime
 from model.base import Record
 from model.windows import Interval
 
+# However slow a cloud turns out to be, what was expected to fit into the longest window begins early in it.
+_MOST_OF_WINDOW = 0.9
+
 
 class WindowStatus(Record):
     """Whether a run may begin anything now.
@@ -54,6 +57,13 @@ class WindowClock:
         """Return the seconds until it closes; 0 when it is closed."""
         end = self.closes(now)
         return (end - now).total_seconds() if end is not None else 0.0
+
+    def needed(self, estimate: float, pace: float) -> float:
+        """Return for how many seconds it must still be open for something to begin that was expected to take so long.
+
+        ``pace`` is what the run was measured to take of what was expected of it, as a factor.
+        """
+        return min(estimate * pace, max(estimate, _MOST_OF_WINDOW * self.longest))
 
     def status(self, now: datetime) -> WindowStatus:
         """Say whether it is open, and until when that holds."""

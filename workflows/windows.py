@@ -23,8 +23,6 @@ with workflow.unsafe.imports_passed_through():
     from workflows.dag import Machine
     from workflows.ledger import Ledger, iso
 
-# However slow a cloud turns out to be, what was expected to fit into the longest window begins early in it.
-_MOST_OF_WINDOW = 0.9
 # The key of what the run waits for, in its record.
 WINDOW = "window"
 _MOST_NAMED = 5
@@ -43,6 +41,8 @@ class WindowKeeper:
         self._ordered = False
         self._told = ""
         self._estimates = _estimates(plan, windows)
+        # What the operator says a host takes is no forecast, which the run's own pace would mend.
+        self._given = frozenset(_hosts(plan)) if windows.host_takes and workflow.patched("host-takes-as-given") else ()
         self._pace = (0, 1.0)
         # Runs that began before count as work how long people took to approve.
         self._all = not workflow.patched("pace-of-work")
@@ -75,7 +75,7 @@ class WindowKeeper:
         if need is None:
             return True
         room = self._room_now()
-        return room > 0 and self._expected(need) <= room
+        return room > 0 and self._expected(node, need) <= room
 
     def _room_now(self) -> float:
         """The seconds until it closes; asked for each node that is ready, at one and the same moment."""
@@ -83,12 +83,14 @@ class WindowKeeper:
             self._room = (workflow.now(), self._clock.room(workflow.now()))
         return self._room[1]
 
-    def _expected(self, estimate: float) -> float:
-        """What a node takes at the pace of this run."""
+    def _expected(self, node: str, estimate: float) -> float:
+        """What a node takes at the pace of this run, or as the operator says."""
+        if node in self._given:
+            return estimate
         done = len(self._ledger.durations)
         if self._pace[0] != done:
             self._pace = (done, measured_pace(self._plan, self._ledger.durations, everything=self._all))
-        return min(estimate * self._pace[1], max(estimate, _MOST_OF_WINDOW * self._clock.longest))
+        return self._clock.needed(estimate, self._pace[1])
 
     def order(self, order: WindowOrder) -> str:
         """Open the window by hand, or end that."""
@@ -172,5 +174,9 @@ def _estimates(plan: Plan, windows: Windows) -> dict[str, float]:
         node = step.group or step.id
         found[node] = found.get(node, 0.0) + step.estimate
     if windows.host_takes is not None:
-        found |= {node: windows.host_takes for node in plan.groups if node.startswith("host/")}
+        found |= dict.fromkeys(_hosts(plan), windows.host_takes)
     return found
+
+
+def _hosts(plan: Plan) -> list[str]:
+    return [node for node in plan.groups if node.startswith("host/")]

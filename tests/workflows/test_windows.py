@@ -39,6 +39,12 @@ async def short(client: Client) -> int:
     return max(SHORT, math.ceil(2 * (time.monotonic() - begun)))
 
 
+async def until_left(closes: datetime, seconds: float) -> None:
+    """Wait until a window is not open for so long any more."""
+    while (closes - datetime.now(tz=UTC)).total_seconds() >= seconds:
+        await asyncio.sleep(0.05)
+
+
 async def reason(run: Run) -> str:
     with pytest.raises(WorkflowFailureError) as caught:
         await run.handle.result()
@@ -90,3 +96,20 @@ async def test_a_reboot_stops_when_the_window_closes_and_goes_on_in_the_next_by_
     assert waiting.window.until is not None
     for host in ("cmp2", "cmp3"):
         assert moments(report, f"{host}/disable")[0] >= datetime.fromisoformat(waiting.window.until)
+
+
+async def test_what_a_host_is_said_to_take_is_not_made_less_by_quick_hosts(temporal: Client) -> None:
+    cloud, seconds = RebootCloud(hold={"cmp1/drain": asyncio.Event()}), await short(temporal)
+    async with running_worker(temporal, cloud) as queue:
+        takes, now = 2 * seconds, datetime.now(tz=UTC).replace(microsecond=0)
+        spans = windows((-5, 3 * seconds), (5 * seconds, 600), host_takes=f"{takes}s")
+        run = await start(temporal, queue, request(windows=spans, canary={"count": 0}))
+        await cloud.until(lambda: "cmp1/drain" in cloud.running)
+        await until_left(now + timedelta(seconds=3 * seconds), takes)
+        cloud.hold["cmp1/drain"].set()
+        waiting = await run.until(RunState.WAITING)
+        assert "cmp1/enable" in cloud.calls
+        assert not {"cmp2/disable", "cmp3/disable"} & set(cloud.calls)
+        assert waiting.window is not None
+        assert waiting.window.open, "it would fit if this host took as little as the one before"
+        await run.handle.result()
