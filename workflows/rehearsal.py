@@ -85,21 +85,21 @@ class Rehearsal:
         return self._events
 
     async def _rehearse(self) -> None:
-        plan = await self._call(names.PLAN_REHEARSAL, self._task(), RehearsalPlan, "make the plan")
+        plan = await self._go_on(names.PLAN_REHEARSAL, self._task(), RehearsalPlan, "make the plan")
         self._plan = plan
         self._change(plan_hash=plan.plan_hash)
         self._note("plan", f"{len(plan.steps)} database steps of plan {plan.plan_hash}")
-        begun = await self._call(names.REHEARSAL_BEGIN, self._task(), StepResult, "start the scratch server")
+        begun = await self._go_on(names.REHEARSAL_BEGIN, self._task(), StepResult, "start the scratch server")
         self._change(server=begun.summary)
         self._note("scratch", f"{begun.summary} runs on {self._report.host}")
         for service in plan.services:
-            copied = await self._call(names.REHEARSAL_COPY, self._task(service=service), Copied, f"copy {service}")
+            copied = await self._go_on(names.REHEARSAL_COPY, self._task(service=service), Copied, f"copy {service}")
             self._change(copies=(*self._report.copies, copied))
             took = f"dumped in {duration(copied.dump_seconds)}, restored in {duration(copied.restore_seconds)}"
             self._note("copy", f"{service}: {copied.tables} tables, {took}")
         for service in plan.services:
             task = self._task(service=service, version=plan.versions[service])
-            done = await self._call(names.REHEARSAL_INSTALL, task, Measured, f"install {service} beside everything")
+            done = await self._go_on(names.REHEARSAL_INSTALL, task, Measured, f"install {service} beside everything")
             self._change(installs={**self._report.installs, service: done.seconds})
             self._note("install", f"{done.title} in {duration(done.seconds)}")
         await self._walk(plan.steps)
@@ -111,7 +111,7 @@ class Rehearsal:
             if step.service in failed:
                 self._note("left out", f"{step.title}: an earlier step of {step.service} failed")
                 continue
-            measured = await self._call(names.REHEARSAL_STEP, self._task(step=step), Measured, step.title)
+            measured = await self._go_on(names.REHEARSAL_STEP, self._task(step=step), Measured, step.title)
             self._change(steps=(*self._report.steps, measured))
             self._note(
                 "done" if measured.ok else "failed", f"{step.title}: {duration(measured.seconds)}, {describe(measured)}"
@@ -142,6 +142,14 @@ class Rehearsal:
             self._note("simulated", f"{done.steps} steps: {done.state}, {done.message}")
         except ActivityError as error:
             self._problem(error)
+
+    async def _go_on(self, name: str, asked: Record, kind: type[_Answer], summary: str) -> _Answer:
+        """Call what must not begin, and after which nothing more may, once the rehearsal was cancelled."""
+        answer = await self._call(name, asked, kind, summary)
+        if workflow.cancellation_reason() is not None:
+            # It was about to end, and so has ended well; the cancellation has reached nobody else.
+            raise asyncio.CancelledError
+        return answer
 
     async def _call(self, name: str, asked: Record, kind: type[_Answer], summary: str) -> _Answer:
         answer: Any = await workflow.execute_activity(

@@ -35,10 +35,14 @@ def request(cloud: str | None = None, **asked: Any) -> RehearsalRequest:
 
 @dataclass
 class RehearsalCloud:
-    """Answers a rehearsal's activities; fails or waits where a test says so."""
+    """Answers a rehearsal's activities; fails or waits where a test says so.
+
+    ``late`` are the calls that end as if nothing were when they are cancelled: they were about to.
+    """
 
     calls: list[str] = field(default_factory=list)
     fail: set[str] = field(default_factory=set)
+    late: set[str] = field(default_factory=set)
     hold: dict[str, asyncio.Event] = field(default_factory=dict)
     revisions: dict[str, tuple[str, ...]] = field(default_factory=lambda: dict(REVISIONS))
     written: list[RehearsalReport] = field(default_factory=list)
@@ -51,10 +55,13 @@ class RehearsalCloud:
 
     async def _come(self, call: str) -> None:
         self.calls.append(call)
-        if call in self.hold:
-            while not self.hold[call].is_set():
+        try:
+            while call in self.hold and not self.hold[call].is_set():
                 activity.heartbeat(call)
                 await asyncio.sleep(0.1)
+        except asyncio.CancelledError:
+            if call not in self.late:
+                raise
         if call in self.fail:
             raise ApplicationError(f"{call}: it broke", type="StepFailed", non_retryable=True)
 

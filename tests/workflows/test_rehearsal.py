@@ -63,8 +63,11 @@ async def test_what_cannot_be_removed_is_told(temporal: Client) -> None:
     assert (report.ok, report.removed, report.untouched) == (False, False, None)
 
 
-async def test_one_that_is_cancelled_removes_what_it_has_made_and_simulates_nothing(temporal: Client) -> None:
-    cloud = RehearsalCloud(hold={"copy nova": asyncio.Event()})
+@pytest.mark.parametrize("late", [(), ("copy nova",)], ids=["what runs breaks off", "what runs just ends"])
+async def test_one_that_is_cancelled_removes_what_it_has_made_and_simulates_nothing(
+    temporal: Client, late: tuple[str, ...]
+) -> None:
+    cloud = RehearsalCloud(hold={"copy nova": asyncio.Event()}, late=set(late))
     async with running_worker(temporal, cloud) as queue:
         handle = await _start(temporal, request(), queue)
         while "copy nova" not in cloud.calls:
