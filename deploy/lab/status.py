@@ -1,11 +1,13 @@
 """How the lab is, read independently: what processes run, not what was ordered."""
 
 import re
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from rich import box
 from rich.console import RenderableType
+from rich.markup import escape
 from rich.table import Table
 
 from deploy.lab import guests as real
@@ -173,21 +175,27 @@ def _guest_table(report: Report) -> Table:
     return table
 
 
-def counting_table(accounts: list[Account], names: dict[str, str], longest_gap: float) -> Table:
+def counting_table(
+    accounts: Iterable[Account], names: Mapping[str, str], longest_gap: float, restarted: Collection[str] = ()
+) -> Table:
     """Return what `stackroll lab watch-guests` prints.
 
     Args:
         accounts: What the consoles said.
         names: The guests' names by id.
         longest_gap: Seconds of silence that are allowed.
+        restarted: Ids of guests that were to be started again, once.
     """
     table = Table(title="guests", title_justify="left", box=box.SIMPLE_HEAD)
-    for column in ("name", "ran on", "started again", "longest silence", "disk", "verdict"):
+    for column in ("name", "ran on", "counted", "started again", "longest silence", "disk", "verdict"):
         table.add_column(column)
     for account in accounts:
-        trouble = account.trouble(longest_gap=longest_gap)
-        verdict = f"[red]{'; '.join(trouble)}[/red]" if trouble else "[green]counted without a hole[/green]"
+        wanted = account.server in restarted
+        trouble = account.trouble(longest_gap=longest_gap, restarts=int(wanted))
+        verdict = f"[red]{escape('; '.join(trouble))}[/red]" if trouble else "[green]counted on[/green]"
         name, gap = names.get(account.server, account.server), f"{account.longest_gap:.2f} s"
         disk = "same" if account.disk_intact else ", ".join(account.marks) or "not read"
-        table.add_row(name, " → ".join(account.hosts), str(account.restarts), gap, disk, verdict)
+        counted = ", ".join(f"{life.first:,} to {life.last:,}" for life in account.lives)
+        again = f"{account.restarts}{', as ordered' if wanted and not trouble else ''}"
+        table.add_row(name, " → ".join(account.hosts), counted, again, gap, disk, verdict)
     return table

@@ -3,10 +3,14 @@
 import time
 from collections import Counter
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any
+
+from rich.console import Console
 
 from deploy.lab.console import Recorder
 from deploy.lab.counting import Account, Life
+from deploy.lab.status import counting_table
 from tests.lab.access import LAB, Cloud, all_servers, stackroll
 
 # A migration is paused for less than half a second; what may be longer is that two cores have much else to do.
@@ -95,15 +99,14 @@ def _counted(now: Life, then: Life | None) -> int:
     return now.last - then.last if then and then.boot == now.boot else now.last
 
 
-def print_accounts(accounts: Collection[Account], names: dict[str, str]) -> None:
-    """Print what was heard of each guest."""
-    for account in accounts:
-        lives = ", ".join(f"{life.boot} {life.first}..{life.last}" for life in account.lives)
-        name, hosts = names.get(account.server, account.server), " > ".join(account.hosts)
-        print(
-            f"{name}: {hosts}; counts {lives}; longest silence {account.longest_gap:.2f} s; "
-            f"started again {account.restarts} times; mark {', '.join(account.marks)}"
-        )
+def print_accounts(
+    accounts: Collection[Account], names: dict[str, str], restarted: Collection[str] = (), picture: Path | None = None
+) -> None:
+    """Print what was heard of each guest; into an SVG file as well, if one is given."""
+    console = Console(width=118, record=True)
+    console.print(counting_table(accounts, names, LONGEST_GAP, restarted))
+    if picture is not None:
+        console.save_svg(str(picture), title="what the guests say of it")
 
 
 def trouble(accounts: Collection[Account], names: dict[str, str], restarted: Collection[str] = ()) -> list[str]:

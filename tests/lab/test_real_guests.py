@@ -73,7 +73,7 @@ def test_a_guest_that_is_left_behind_on_a_rebooted_host_is_seen_to_be_off(names:
             order(id_, {"os-start": None})
         until_status(left, "ACTIVE")
         until_heard(heard, left, lives=2)
-    print_accounts(heard.accounts(), names)
+    print_accounts(heard.accounts(), names, restarted=left)
     assert trouble(heard.accounts(), names, restarted=left) == []
     assert all(account.down > 1 for account in heard.accounts() if account.server in left)
 
@@ -106,7 +106,7 @@ def test_guests_count_on_while_their_hosts_are_rebooted(names: dict[str, str], d
         status = dev.until_ended("R")
         report = dev.query("R", "report")
         until_heard(heard, [stopped], lives=2)
-    print_accounts(heard.accounts(), names)
+    print_accounts(heard.accounts(), names, restarted=[stopped], picture=tmp_path / "guests.svg")
     assert status["state"] == "completed", status["message"]
     after = boot_ids()
     assert all(after[host] != boots[host] for host in boots)

@@ -57,7 +57,7 @@ def test_a_guest_that_counted_is_well(printed: Callable[..., None]) -> None:
     done = CliRunner().invoke(lab.app, ["watch-guests"])
     assert done.exit_code == 0, done.output
     assert "guest0" in done.output
-    assert "counted without" in done.output
+    assert "counted on" in done.output
 
 
 def test_a_hole_in_the_count_is_an_exit_status(printed: Callable[..., None]) -> None:
