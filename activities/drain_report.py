@@ -23,9 +23,9 @@ class DrainReport:
         self._warnings: dict[str, None] = {}
         self._most = 0
 
-    def compare(self, here: Iterable[FleetGuest]) -> None:
-        """Take note of how the guests that are there differ from those of the plan."""
-        self._differs = differences(self._orders, self._decided, here)
+    def compare(self, here: Iterable[FleetGuest], stays: Iterable[str]) -> None:
+        """Take note of how the guests that are there differ from those of the plan, with none for ``stays``."""
+        self._differs = differences(self._orders, {*self._decided, *stays}, here)
 
     def see(self, here: Iterable[FleetGuest], classes: Mapping[str, Classified]) -> None:
         """Take note of the guests that are there now; their first class is the one that is told."""

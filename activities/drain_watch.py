@@ -87,12 +87,14 @@ class Watcher:
             fleet.read_zones(self._inventory),
             servers.read_guests(self._inventory, host=self._host),
         )
-        self._report.compare(here)
         mine = {guest.id for guest in here}
         spread = [group for group in self._groups if group.policy in SPREAD and mine & set(group.members)]
         others = sorted({member for group in spread for member in group.members} - mine)
         found = [*here, *await asyncio.gather(*(servers.read_guest(self._inventory, one) for one in others))]
         self._off = frozenset(g.id for g in found if g and g.status not in _RUNNING)
+        # What is stopped where it is has no target, and so no place in the plan of targets.
+        stays = (guest.id for guest in here if self._classify(guest).kind is GuestClass.STOP)
+        self._report.compare(here, stays)
 
     async def look(self) -> HostView:
         """Look at the host as nova has it."""

@@ -89,6 +89,14 @@ async def test_what_came_since_the_plan_was_made_is_moved_and_told(cloud: FakeCl
     assert "differs from the plan: guest new" in result.summary
 
 
+async def test_what_is_stopped_where_it_is_has_no_target_and_is_nothing_new(cloud: FakeCloud, runner: Drainer) -> None:
+    cloud.boot("mover")
+    cloud.boot("still", tags=["stackroll:drain=stop"])
+    result = await runner.go(targets={"id-mover": "cmp2"})
+    assert [row["how"] for row in result.details["guests"]] == ["live", "stop"]
+    assert "differs" not in result.details
+
+
 async def test_a_guest_that_is_off_is_moved_cold_and_stays_off(cloud: FakeCloud, runner: Drainer) -> None:
     cloud.boot("off", status="SHUTOFF")
     result = await runner.go(targets={"id-off": "cmp3"})
