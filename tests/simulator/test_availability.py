@@ -18,7 +18,7 @@ from model.status import ApiAvailability, Report, RunState, SeenState, Verdict
 from simulator.server import Simulation
 from tests.pulse import pulse
 from tests.simulator.conftest import faults_of, request_of, sim_cloud, upgrade
-from tests.workflows.fake_cloud import Run
+from tests.workflows.fake_cloud import PATIENCE, Run
 from workers.registry import Activities
 from workers.worker import make_worker
 
@@ -47,6 +47,17 @@ async def seen(run: Run, done: Callable[[AvailabilityResult], bool]) -> Availabi
             return found
         await asyncio.sleep(0.1)
     raise AssertionError(found)
+
+
+async def until_told(run: Run, moment: float) -> None:
+    """Wait until the run has been told what was seen up to a moment, and that nothing is down any more."""
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        news = (await run.status()).availability
+        if news is not None and news.at > moment and not any(one.down_since for one in news.services):
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError(news)
 
 
 def of(result: AvailabilityResult, service: str) -> ApiAvailability:
@@ -106,9 +117,10 @@ async def test_a_spent_budget_holds_the_run_and_says_why(temporal: Client, tmp_p
         upgrade(temporal, sim, availability=watched, approvals=WAITS) as run,
     ):
         await run.until(RunState.WAITING)
-        await outage(sim, "glance", 1.5)
+        span = await outage(sim, "glance", 1.5)
         status = await run.until(RunState.PAUSED)
         assert "error budget of glance spent: " in status.waiting[0].what + status.waiting[-1].what
+        await until_told(run, span.end)
         await run.handle.signal("resume", {"by": "anna", "reason": "mended"})
         await run.until(RunState.WAITING)
         await stop(run)
