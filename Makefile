@@ -25,7 +25,7 @@ format: setup
 unit: setup
 	$(BIN)/pytest -m "not lab and not slow and not temporal"
 
-# What fits into 50 minutes on two cores: the lab, and a sample of the faults, included.
+# What fits into an hour on two cores: the lab, and a sample of the faults, included.
 test: setup
 	$(BIN)/pytest -m "not slow"
 
