@@ -3,9 +3,11 @@
 import asyncio
 import shlex
 from collections.abc import Iterable
+from functools import partial
 
 from activities import servers
 from activities.clouds import Cloud, call, check, get
+from activities.context import wait_for
 from activities.errors import StackrollError
 from activities.openstack import ACTIONS
 from activities.ssh import Hosts
@@ -25,6 +27,8 @@ for guest in {guests}; do
 done
 true"""
 _NO_LIBVIRT = 127
+# Seconds in which nova writes down that what it did has ended.
+_WRITTEN_WITHIN = 15.0
 # nova's power_state of a guest that runs.
 _RUNNING = 1
 
@@ -86,9 +90,17 @@ async def _off_while_moved(inventory: Inventory, move: Migration) -> float | Non
 
 
 async def off_while_stopped(inventory: Inventory, guest: str) -> float | None:
-    """Return for how many seconds a guest was off, from the last order to stop to the end of the last start."""
-    down, up = await asyncio.gather(*(read_action(inventory, guest, name) for name in ("stop", "start")))
-    return off_for(down, up)
+    """Return for how many seconds a guest was off, from the last order to stop to the end of the last start.
+
+    A guest is shown as ACTIVE some moments before nova writes down that its start has ended.
+    """
+    down = await read_action(inventory, guest, "stop")
+    if down is None:
+        return None
+    started = partial(read_action, inventory, guest, "start")
+    return off_for(
+        down, await wait_for(started, f"nova to write down the start of guest {guest}", limit=_WRITTEN_WITHIN)
+    )
 
 
 async def read_action(inventory: Inventory, guest: str, name: str) -> ActionTime | None:

@@ -102,3 +102,22 @@ async def test_a_stopped_guest_is_off_from_the_order_until_it_runs_again(cloud: 
     started = await runner.run(Action.START_GUESTS)
     assert started.details["started"] == ["id-a", "id-b"]
     assert started.details["off"] == {"id-a": 95.0}
+
+
+async def test_a_start_that_nova_has_not_yet_written_down_is_waited_for(
+    cloud: FakeCloud, runner: Drainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.boot("a", tags=["stackroll:drain=stop"])
+    await runner.go(DrainPolicy())
+    start = done("start", "10:01:30", "10:01:35")
+    ended = start["events"][0]["finish_time"]
+    start["events"][0]["finish_time"] = None
+    cloud.actions["id-a"] = [start, done("stop", "10:00:00", "10:00:20")]
+
+    def looked(text: str) -> None:
+        if "write down the start of guest id-a" in text:
+            start["events"][0]["finish_time"] = ended
+
+    monkeypatch.setattr("activities.context.progress", looked)
+    started = await runner.run(Action.START_GUESTS)
+    assert started.details["off"] == {"id-a": 95.0}
