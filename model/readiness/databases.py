@@ -145,22 +145,15 @@ def _cells(state: DatabaseState) -> Iterable[Finding]:
 
 
 def _glance_work(state: DatabaseState) -> Iterable[Finding]:
-    if state.images:
-        shown = listed(f"{id_} ({status})" for id_, status in state.images)
-        yield warning(
-            "running-tasks",
-            "glance",
-            f"{count(len(state.images), 'image')} just being written: {shown}",
-            "wait until they are active; one that nobody writes any more: `openstack image delete ID`",
-        )
-    if state.tasks:
-        shown = listed(f"{id_} ({status})" for id_, status in state.tasks)
-        yield warning(
-            "running-tasks",
-            "glance",
-            f"{count(len(state.tasks), 'task')} in progress: {shown}",
-            "wait until they have ended: `openstack image task list`",
-        )
+    writing = "wait until they are active; one that nobody writes any more: `openstack image delete ID`"
+    running = "wait until they have ended: `openstack image task list`"
+    for noun, doing, rows, remedy in (
+        ("image", "just being written", state.images, writing),
+        ("task", "in progress", state.tasks, running),
+    ):
+        if rows:
+            shown = listed(f"{id_} ({status})" for id_, status in rows)
+            yield warning("running-tasks", "glance", f"{count(len(rows), noun)} {doing}: {shown}", remedy)
 
 
 def judge_schemas(
