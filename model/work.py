@@ -124,6 +124,11 @@ class Finding(Record):
         return "blocker" if self.severity == "error" else self.severity
 
     @property
+    def sentence(self) -> str:
+        """What is wrong, and what mends it."""
+        return f"{self.problem} ({self.remedy})"
+
+    @property
     def commands(self) -> tuple[str, ...]:
         """The commands that mend it."""
         return tuple(self.remedy.split("`")[1::2])

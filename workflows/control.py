@@ -24,7 +24,8 @@ with workflow.unsafe.imports_passed_through():
 _ENDED_HOW = {"stop": "stopped", "rollback": "rollback ordered"}
 
 
-def _no(message: str) -> ApplicationError:
+def not_allowed(message: str) -> ApplicationError:
+    """Return the refusal of an order, to be raised by its validator."""
     return ApplicationError(message, type="Refused", non_retryable=True)
 
 
@@ -158,7 +159,7 @@ class Controlled:
     @abort_update.validator
     def _may_abort(self, order: Abort) -> None:
         if reason := self.no_abort(order):
-            raise _no(reason)
+            raise not_allowed(reason)
 
     def no_abort(self, order: Abort) -> str:
         """Return why an order to end cannot be followed; empty when it can."""
@@ -211,17 +212,17 @@ class Controlled:
         steps = self.ledger.plan.steps if self.ledger.plan else ()
         gates = [step.params["gate"] for step in steps if step.action in (Action.GATE, Action.ALERTS)]
         if self.ledger.plan is None:
-            raise _no("there is no plan to approve yet; ask again when the run waits for an approval")
+            raise not_allowed("there is no plan to approve yet; ask again when the run waits for an approval")
         if approval.gate not in gates:
-            raise _no(f"no gate {approval.gate!r}; the plan's gates are {', '.join(gates)}")
+            raise not_allowed(f"no gate {approval.gate!r}; the plan's gates are {', '.join(gates)}")
         if approval.gate in self.approved:
-            raise _no(f"gate {approval.gate} is approved already, by {self.approved[approval.gate].by}")
+            raise not_allowed(f"gate {approval.gate} is approved already, by {self.approved[approval.gate].by}")
         if approval.plan_hash is not None and approval.plan_hash != self._hash:
-            raise _no(f"the approval is for plan {approval.plan_hash}, but this run's plan is {self._hash}")
+            raise not_allowed(f"the approval is for plan {approval.plan_hash}, but this run's plan is {self._hash}")
         gate = next((s.params for s in steps if s.action is Action.GATE and s.params["gate"] == approval.gate), None)
         started_by = next((event.by for event in self.ledger.events if event.kind == "start"), "")
         if gate and (reason := GateParams.model_validate(gate).refusal(approval.by, started_by, approval.plan_hash)):
-            raise _no(reason)
+            raise not_allowed(reason)
 
     @property
     def _hash(self) -> str:
@@ -283,14 +284,14 @@ class Controlled:
     def _may_open(self, order: WindowOrder) -> None:
         del order
         if self.ledger.ended:
-            raise _no("the run has ended already")
+            raise not_allowed("the run has ended already")
         if self.keeper is None:
-            raise _no("the run keeps to no maintenance windows now; `stackroll resume` ends a pause")
+            raise not_allowed("the run keeps to no maintenance windows now; `stackroll resume` ends a pause")
 
     @property
     def _machine(self) -> Machine:
         if self.machine is None:
-            raise _no("the run has no plan yet")
+            raise not_allowed("the run has no plan yet")
         return self.machine
 
     def _node(self, step: str) -> str:
@@ -299,11 +300,11 @@ class Controlled:
 
     def _must_be_failed(self, order: StepOrder) -> None:
         if self.ledger.find(order.step) is None:
-            raise _no(f"no step {order.step!r} in this plan; `stackroll status` names the failed ones")
+            raise not_allowed(f"no step {order.step!r} in this plan; `stackroll status` names the failed ones")
         undecided = self._machine.in_state(NodeState.FAILED)
         failed = [step.id for step in self.ledger.in_state(StepState.FAILED) if self._node(step.id) in undecided]
         if order.step not in failed:
-            raise _no(f"{order.step} has not failed; failed steps: {', '.join(failed) or 'none'}")
+            raise not_allowed(f"{order.step} has not failed; failed steps: {', '.join(failed) or 'none'}")
 
     def _note_order(self, kind: str, order: StepOrder) -> None:
         self.ledger.note(workflow.now(), kind, order.step, order.reason, order.by)

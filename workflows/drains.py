@@ -11,8 +11,7 @@ from model.actions import (
     StartGuestsParams,
     as_params,
 )
-from model.fleet import Fleet
-from model.placement.records import Durations, Schedule
+from model.placement.records import Schedule
 from model.plan import Action, Reversibility, Step, Undo
 from model.rolling import Hook, Rolling
 from workflows.steps import StepWriter
@@ -123,16 +122,6 @@ class Drains:
                 seen.add(move.guest)
                 found.setdefault(move.source, []).append(move.guest)
         return {host: tuple(guests) for host, guests in found.items()}
-
-
-def drain_seconds(rolling: Rolling, fleet: Fleet, schedule: Schedule, durations: Durations) -> dict[str, float]:
-    """Return the seconds that each host's guests are expected to take to leave it."""
-    guests = {guest.id: guest for guest in fleet.guests}
-    found: dict[str, float] = {}
-    for move in schedule.assignments:
-        took = durations.of_guest(guests[move.guest]) / rolling.limits.per_source
-        found[move.source] = found.get(move.source, 0.0) + took
-    return found
 
 
 def hook_step(writer: StepWriter, hook: Hook, id_: str, *, host: str = "", wave: int) -> Step:

@@ -1,7 +1,6 @@
 """What runs have in common that take hypervisors out of service: limits, forecasts and the account of their guests."""
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from model.control import LimitsOrder
@@ -11,6 +10,7 @@ with workflow.unsafe.imports_passed_through():
     from model.reboot_report import guest_line, report_fleet, tell_guest
     from model.rolling import Limits
     from model.status import FleetStatus, Report
+    from workflows.control import not_allowed
     from workflows.executor import Executor, StepError
     from workflows.fleet_view import FleetView, open_hooks, spares_for
     from workflows.ledger import Ledger
@@ -69,11 +69,11 @@ class FleetRun(Run):
     @limits.validator
     def _may_limit(self, order: LimitsOrder) -> None:
         if self.machine is None:
-            raise _no("the run has no plan yet; set the limits when it waits for an approval")
+            raise not_allowed("the run has no plan yet; set the limits when it waits for an approval")
         if self.ledger.ended:
-            raise _no("the run has ended already")
+            raise not_allowed("the run has ended already")
         if order.problem:
-            raise _no(order.problem)
+            raise not_allowed(order.problem)
 
     def steps_of(self, plan: Plan, node: str) -> tuple[Step, ...]:
         """Return the steps that are about to begin, with the limits and the finished hosts of now."""
@@ -121,7 +121,3 @@ class FleetRun(Run):
         planned = explain_guest(self.foreseen, subject, moves)
         done = guest_line(self.ledger.plan, self.ledger.details, id_) if self.ledger.plan else None
         return "\n".join([*([planned] if planned else []), *([tell_guest(done)] if done else [])])
-
-
-def _no(message: str) -> ApplicationError:
-    return ApplicationError(message, type="Refused", non_retryable=True)

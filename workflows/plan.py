@@ -5,12 +5,13 @@ from model.base import Record
 from model.components import COMPONENTS, DATABASES
 from model.fleet import Fleet
 from model.inventory import Role
+from model.placement.leaving import drain_seconds
 from model.placement.limits import resolve
 from model.placement.records import Durations, Schedule
 from model.plan import Action, Phase, Plan, Reversibility, Step, in_order
 from model.spec import UpgradeRequest
 from model.work import Facts
-from workflows.drains import RETURNS, Drains, drain_seconds
+from workflows.drains import RETURNS, Drains
 from workflows.services import SERVICES, Context, Service
 from workflows.services.builder import Sequencer, check_contract_step, install_step
 from workflows.steps import CLOUD, StepWriter, alert_steps, gate_step, last_of

@@ -5,10 +5,11 @@ Each host is emptied, booted anew, looked at, put back.
 
 from model.actions import RebootHostParams, VerifyHostParams, WatchHostsParams
 from model.fleet import Fleet
+from model.placement.leaving import drain_seconds
 from model.placement.records import Durations, Schedule
 from model.plan import Action, Phase, Plan, Reversibility, Step, Undo, in_order
 from model.reboot_spec import RebootMode, RebootRequest, RebootSpec
-from workflows.drains import MARGIN, RETURNS, Drains, drain_seconds
+from workflows.drains import MARGIN, RETURNS, Drains
 from workflows.steps import ESTIMATES, StepWriter, alert_steps, gate_step, last_of
 from workflows.waves import Waves, watch_step
 

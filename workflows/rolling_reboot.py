@@ -16,7 +16,6 @@ with workflow.unsafe.imports_passed_through():
     from model.reboot_spec import RebootRequest
     from model.spec import OnFailure
     from model.status import RunState, StepState
-    from model.work import Finding
     from workflows import names
     from workflows.fleet_run import FleetRun
     from workflows.ledger import Ledger
@@ -72,10 +71,10 @@ class RollingReboot(FleetRun):
         made = await self.read(names.PLAN_REBOOT, request, RebootPlanResult, f"plan {request.inventory.cloud}'s reboot")
         self.foresee(made.outlook)
         for finding in made.findings:
-            self.ledger.note(workflow.now(), finding.severity, finding.subject, _reason(finding))
+            self.ledger.note(workflow.now(), finding.severity, finding.subject, finding.sentence)
         if made.plan is None:
             errors = [finding for finding in made.findings if finding.severity == "error"]
-            raise self.refusal("; ".join(f"{error.subject}: {_reason(error)}" for error in errors), told=True)
+            raise self.refusal("; ".join(f"{error.subject}: {error.sentence}" for error in errors), told=True)
         self.ledger.begin(made.plan)
         self.foresee(made.outlook, made.plan, request.spec.limits)
         waves = len(made.outlook.waves)
@@ -144,7 +143,3 @@ def _headline(request: Any) -> tuple[str, str]:
     inventory = request.get("inventory") if isinstance(request, dict) else None
     known = inventory if isinstance(inventory, dict) else {}
     return str(known.get("cloud", "?")), str(known.get("release", "?"))
-
-
-def _reason(finding: Finding) -> str:
-    return f"{finding.problem} ({finding.remedy})"

@@ -16,7 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from model.rollback import changed_anything, committed
     from model.spec import OnFailure, Purpose, UpgradeRequest
     from model.status import RunState, StepState
-    from model.work import Facts, Finding
+    from model.work import Facts
     from workflows import names
     from workflows.fleet_run import FleetRun
     from workflows.ledger import Ledger
@@ -96,10 +96,10 @@ class RollingUpgrade(FleetRun):
         made = await self.read(names.MAKE_PLAN, asked, PlanResult, "make the plan")
         self.foresee(made.outlook)
         for finding in made.findings:
-            self.ledger.note(workflow.now(), finding.severity, finding.subject, _reason(finding))
+            self.ledger.note(workflow.now(), finding.severity, finding.subject, finding.sentence)
         if made.plan is None:
             errors = [finding for finding in made.findings if finding.severity == "error"]
-            raise self.refusal("; ".join(f"{error.subject}: {_reason(error)}" for error in errors), told=True)
+            raise self.refusal("; ".join(f"{error.subject}: {error.sentence}" for error in errors), told=True)
         self.ledger.begin(made.plan, made.estimates)
         if any(group.startswith("host/") for group in made.plan.groups):
             self.foresee(made.outlook, made.plan, request.spec.limits)
@@ -196,7 +196,3 @@ def _headline(request: Any) -> tuple[str, str, str]:
     known = inventory if isinstance(inventory, dict) else {}
     wanted = spec if isinstance(spec, dict) else {}
     return str(known.get("cloud", "?")), str(known.get("release", "?")), str(wanted.get("to", "?"))
-
-
-def _reason(finding: Finding) -> str:
-    return f"{finding.problem} ({finding.remedy})"
