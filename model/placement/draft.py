@@ -3,12 +3,20 @@
 from collections import Counter
 from collections.abc import Collection, Iterable
 from itertools import pairwise
+from typing import NamedTuple
 
 from model.fleet import ServerGroup
 from model.placement.board import Board, Move, Task
 from model.placement.catalog import ANTI
 from model.placement.limits import Occupied
 from model.placement.records import Shortfall, Wave
+
+
+class Times(NamedTuple):
+    """When a host goes out of service and when it is back, in seconds."""
+
+    start: float
+    done: float
 
 
 class Draft:
@@ -18,6 +26,7 @@ class Draft:
         waves: in order; their ``needs`` and ``seconds`` are found at the end.
         hosts: the hosts of all waves, in order.
         shortfalls: what made hosts be left out, by host.
+        times: when hosts go out and come back, as far as that was reckoned when they were chosen.
     """
 
     def __init__(self, board: Board) -> None:
@@ -26,11 +35,22 @@ class Draft:
         self.waves: list[Wave] = []
         self.hosts: list[str] = []
         self.shortfalls: dict[str, Shortfall] = {}
+        self.times: dict[str, Times] = {}
 
     @property
     def task(self) -> Task:
         """What was asked."""
         return self.board.task
+
+    @property
+    def makespan(self) -> float:
+        """The seconds until all are back, as far as they were reckoned."""
+        return max((times.done for times in self.times.values()), default=0.0)
+
+    @property
+    def moves(self) -> int:
+        """How many moves of guests there are."""
+        return sum(len(move.item.guests) for move in self.board.moves)
 
     def refuse(self, shortfall: Shortfall) -> None:
         """Leave a host out."""

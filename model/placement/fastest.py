@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from model.placement.board import Board, Move, Task
-from model.placement.draft import Draft, Outing, wave_of
+from model.placement.draft import Draft, Outing, Times, wave_of
 from model.placement.ranks import Crowd, ample_zones, service, services
 from model.placement.records import Cause, Durations
 from model.placement.rooms import Room
@@ -31,6 +31,7 @@ class Way(NamedTuple):
 
     Attributes:
         hasty: how many hosts may be begun with guests that move twice, beside those that must.
+        again: how many guests those may be; None is no limit.
         crowd: how much it counts that a host shares groups with others that are left (``ranks.Crowd``).
         grow: where a zone's clean room is too little for this part of the hosts that the slots let go together, its
             emptiest hosts go first, so that room grows; 0 is nowhere.
@@ -43,6 +44,7 @@ class Way(NamedTuple):
     grow: float = 0.0
     zones: bool = True
     urgent: Mapping[str, float] = {}
+    again: int | None = None
 
 
 def ways(task: Task) -> Iterator[Way]:
@@ -52,17 +54,19 @@ def ways(task: Task) -> Iterator[Way]:
             yield Way(task.slots.total, crowd, zones=zones)
 
 
-def frugal_ways(task: Task) -> Iterator[Way]:
+def frugal_ways(task: Task, again: int) -> Iterator[Way]:
     """Yield those worth trying for few moves in not too long a time, where there is a steady flow of hosts at all.
 
-    With few rounds of the slots, waves are as fast, and easier to follow.
+    With few rounds of the slots, waves are as fast, and easier to follow. ``again`` is how many guests may move twice
+    beyond those that must.
     """
-    if len(task.dirty) <= _ROUNDS * task.slots.total:
-        return
     zones = len({task.catalog.hosts[host].zone for host in task.dirty})
-    for hasty in (zones, 2 * zones) if len(task.dirty) <= MANY else (zones,):
-        if hasty < task.slots.total:
-            yield Way(hasty, 0.25, grow=0.2)
+    if len(task.dirty) <= _ROUNDS * task.slots.total or zones >= task.slots.total:
+        return
+    yield Way(2 * zones, 0.25, grow=0.2, again=again)
+    if len(task.dirty) <= MANY:
+        for crowd, grow in ((0.25, 0.2), (0.25, 0.0), (0.1, 0.2)):
+            yield Way(task.slots.total, crowd, grow=grow, again=again)
 
 
 def fastest(task: Task, durations: Durations, way: Way) -> Draft:
@@ -77,6 +81,7 @@ class _Planner:
         self._task = task
         self._way = way
         self._hasty = way.hasty
+        self._again = 0
         self._board = Board(task, spread=True)
         self._draft = Draft(self._board)
         self._durations = durations
@@ -86,6 +91,7 @@ class _Planner:
         ranks = self._ranks(task.dirty)
         self._board.last = sorted(task.dirty, key=lambda host: (ranks[host], host))
         self._begun: dict[str, float] = {}
+        self._started: dict[str, float] = {}
         self._outing = Outing(self._board)
         self._targets: dict[str, list[tuple[Room, float]]] = {}
         zones = {name: host.zone for name, host in task.catalog.hosts.items()}
@@ -163,10 +169,22 @@ class _Planner:
             if not self._outing.admits(host):
                 continue
             cause = Cause.HASTE if self._outing.hosts else Cause.SEED if not self._board.rooms.clean else Cause.SPILL
-            if (moves := self._board.try_spill(host, self._outing.hosts, cause)) is not None:
+            moves = self._board.try_spill(host, self._outing.hosts, cause)
+            if moves is not None and self._affordable(moves):
                 self._add(host, moves)
                 return True
+            if moves is not None:
+                self._board.undo(moves)
+                return False
         return False
+
+    def _affordable(self, moves: list[Move]) -> bool:
+        """Tell whether guests may move twice for haste, and count them."""
+        again = sum(len(move.item.guests) for move in moves if move.cause is Cause.HASTE)
+        if self._way.again is not None and self._again + again > self._way.again:
+            return False
+        self._again += again
+        return True
 
     def _add(self, host: str, moves: list[Move]) -> None:
         self._outing.add(host, moves)
@@ -175,6 +193,7 @@ class _Planner:
         self._targets[host] = [(move.room, move.item.effort) for move in moves]
         self._draft.hosts.append(host)
         self._batch.append(host)
+        self._started[host] = self._traffic.now
         self._traffic.begin(host, [trip for move in moves for trip in self._trips(move)])
         for target in {move.room.host for move in moves if not move.room.clean} & self._board.left.keys():
             self._lengthen(target)
@@ -199,6 +218,7 @@ class _Planner:
             if returned is None:
                 return
         for host in returned:
+            self._draft.times[host] = Times(self._started[host], self._traffic.now)
             self._outing.remove(host)
             for room, effort in self._targets.pop(host):
                 room.inbound -= effort

@@ -1,13 +1,14 @@
 """Hosts in waves and a target for every guest: the two orders, side by side."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from model.fleet import Fleet, GuestClass
 from model.placement.board import Task
 from model.placement.bounds import moves_bound, shortest
+from model.placement.climb import climb
 from model.placement.draft import Draft
-from model.placement.fastest import MANY, Way, fastest, frugal_ways, ways
+from model.placement.fastest import MANY, frugal_ways, ways
 from model.placement.fewest import fewest_moves
 from model.placement.ranks import services
 from model.placement.records import MIB_PER_GIB, Assignment, Cost, Durations, Schedule, Shortfall, Skipped, Wave
@@ -18,10 +19,8 @@ from model.rolling import Order, Rolling
 
 # The fewest moves are taken for equal up to one guest in so many that moves twice: it may save hours.
 _MOVES_FOR_TIME = 40
-# So many times the best way is tried again, and hosts that others waited for count by this part of an average host's
-# time as longer.
-_AGAIN = 5
-_URGENCY = 0.3
+# So many changes of the best way are tried.
+_TRIES = {Order.FEWEST_MOVES: 8, Order.FASTEST: 16}
 
 
 class _Made(NamedTuple):
@@ -42,7 +41,7 @@ def schedule(
 ) -> Schedule:
     """Plan in which order hosts are taken out of service, and where each of their guests goes.
 
-    Nothing is read and nothing is random: the same fleet gives the same schedule. With 200 hosts it takes seconds,
+    Nothing is read and nothing is left to chance: the same fleet gives the same schedule. With 200 hosts it takes seconds,
     with 1,000 some tens of them.
 
     Args:
@@ -83,56 +82,36 @@ def schedules(
 def _fewest(task: Task, durations: Durations) -> _Made:
     """Take the shortest of the drafts with the fewest moves, give or take a few."""
     seconds = services(task, durations)
+    least, movers = moves_bound(task).moves, sum(map(len, task.movers.values()))
+    allowed = least + movers // _MOVES_FOR_TIME
     extras = (0,) if len(task.dirty) > MANY else (0, 2)
     drafts = [fewest_moves(task, seconds, extra=extra, apart=True) for extra in extras]
-    made = [_made(task, draft, Order.FEWEST_MOVES, durations) for draft in drafts]
-    made += _tried(task, durations, Order.FEWEST_MOVES, list(frugal_ways(task)))
+
+    def price(draft: Draft) -> tuple[float, ...]:
+        return (len(draft.shortfalls), max(0, draft.moves - allowed), draft.makespan, draft.moves)
+
+    found = climb(task, durations, list(frugal_ways(task, allowed - least)), price, _tries(task, Order.FEWEST_MOVES))
+    made = [_made(task, draft, Order.FEWEST_MOVES, durations) for draft in [*drafts, *filter(None, [found])]]
     fewest = min(len(each.draft.shortfalls) for each in made)
     made = [each for each in made if len(each.draft.shortfalls) == fewest]
-    allowed = moves_bound(task).moves + sum(map(len, task.movers.values())) // _MOVES_FOR_TIME
     most = max(allowed, min(each.schedule.cost.moves for each in made))
     return min((each for each in made if each.schedule.cost.moves <= most), key=_price)
 
 
 def _fastest(task: Task, durations: Durations, slow: _Made) -> _Made:
     """Take the shortest of all drafts, also of those for the fewest moves."""
-    made = _tried(task, durations, Order.FASTEST, list(ways(task)))
-    as_well = _made(task, slow.draft, Order.FASTEST, durations)
-    return min([*made, as_well], key=lambda each: (len(each.draft.shortfalls), *_price(each)))
+
+    def price(draft: Draft) -> tuple[float, ...]:
+        return (len(draft.shortfalls), draft.makespan, draft.moves)
+
+    found = climb(task, durations, list(ways(task)), price, _tries(task, Order.FASTEST))
+    made = [_made(task, draft, Order.FASTEST, durations) for draft in [slow.draft, *filter(None, [found])]]
+    return min(made, key=lambda each: (len(each.draft.shortfalls), *_price(each)))
 
 
-def _tried(task: Task, durations: Durations, order: Order, tries: Sequence[Way]) -> list[_Made]:
-    """Try ways; then the best some times again, with more urgency for the hosts that kept it waiting."""
-    made = [(way, _made(task, fastest(task, durations, way), order, durations)) for way in tries]
-    if not made or len(task.dirty) > MANY or len(task.dirty) <= task.slots.total:
-        return [each for _, each in made]
-    seconds = services(task, durations)
-    step = _URGENCY * sum(seconds.values()) / len(seconds)
-    way, best = min(made, key=lambda pair: _price(pair[1]))
-    for number in range(_AGAIN):
-        urgent = {**way.urgent}
-        for host in _critical(best):
-            urgent[host] = urgent.get(host, 0.0) + step * (1 + number % 2)
-        again = way._replace(urgent=urgent)
-        found = _made(task, fastest(task, durations, again), order, durations)
-        made.append((again, found))
-        if _price(found) < _price(best):
-            way, best = again, found
-        elif number % 2:
-            step /= -2
-    return [each for _, each in made]
-
-
-def _critical(made: _Made) -> list[str]:
-    """Return the host that was back last, the one that it waited for longest, and so on until one waited for a slot."""
-    runs = {run.host: run for run in made.run.hosts}
-    found: list[str] = []
-    run = max(made.run.hosts, key=lambda each: each.done, default=None)
-    while run is not None:
-        found.append(run.host)
-        last = max((runs[need] for need in made.schedule.needs[run.host]), key=lambda each: each.done, default=None)
-        run = last if last is not None and last.done >= run.start else None
-    return found
+def _tries(task: Task, order: Order) -> int:
+    """Return how often a change is tried: not where it takes long, or where all hosts go at once."""
+    return 0 if len(task.dirty) > MANY or len(task.dirty) <= task.slots.total else _TRIES[order]
 
 
 def _price(made: _Made) -> tuple[float, int]:

@@ -3,7 +3,7 @@
 from model.fleet import Fleet
 from model.placement import Cause, Durations, schedule, schedules
 from model.placement.board import Task
-from model.placement.fastest import fastest, frugal_ways, ways
+from model.placement.fastest import Way, fastest, frugal_ways, ways
 from model.rolling import Canary, Order, Rolling
 from tests.model.placement.fleets import anti, fleet, guest, host, live
 
@@ -22,7 +22,8 @@ def two_zones(hosts: int) -> Fleet:
 def test_where_few_moves_count_every_zone_is_begun() -> None:
     cloud = two_zones(8)
     task = Task(cloud, live(cloud), RULES, cloud.hosts)
-    (way, *_) = frugal_ways(Task(cloud, live(cloud), RULES.model_copy(update={"max_unavailable": 3}), cloud.hosts))
+    three = Task(cloud, live(cloud), RULES.model_copy(update={"max_unavailable": 3}), cloud.hosts)
+    (way, *_) = frugal_ways(three, again=6)
     draft = fastest(task, Durations(), way)
     assert {cloud.hosts[name].zone for name in draft.hosts[:2]} == {"a", "b"}
     again = [move for move in draft.board.moves if not move.room.clean]
@@ -33,7 +34,7 @@ def test_where_few_moves_count_every_zone_is_begun() -> None:
 def test_few_rounds_are_left_to_waves() -> None:
     cloud = two_zones(2)
     task = Task(cloud, live(cloud), RULES, cloud.hosts)
-    assert list(frugal_ways(task)) == []
+    assert list(frugal_ways(task, again=6)) == []
     assert list(ways(task))
 
 
@@ -50,6 +51,7 @@ def test_hosts_that_share_groups_with_many_are_begun_early() -> None:
     guests = [guest(f"g{name}", name) for name in names] + [guest(f"hub-{i}", "h8") for i in range(3)]
     groups = tuple(anti(f"with-{i}", f"hub-{i}", f"gh{i}") for i in range(3))
     cloud = fleet([*(host(name) for name in names), host("spare", 40)], guests, groups)
-    rules = RULES.model_copy(update={"order": Order.FASTEST})
-    plan = schedule(cloud, live(cloud), rules, hosts=names)
-    assert plan.waves[0].hosts[0] == "h8"
+    draft = fastest(Task(cloud, live(cloud), RULES, names), Durations(), Way(hasty=0, crowd=0.2))
+    assert draft.hosts[0] == "h8"
+    plan = schedule(cloud, live(cloud), RULES.model_copy(update={"order": Order.FASTEST}), hosts=names)
+    assert plan.cost.makespan <= draft.makespan
