@@ -1,10 +1,10 @@
 """Drafts that are tried one after another, each a little different from the best so far.
 
 Which host is begun when is a matter of ranks, and a small change of one may save a slot from waiting, or cost an hour:
-so some are tried. What is changed follows from a generator with a fixed seed: the same fleet gives the same schedule.
+so some are tried. What is changed is drawn from the hosts' names: the same fleet gives the same schedule.
 """
 
-import random
+import hashlib
 from collections.abc import Callable, Sequence
 
 from model.placement.board import Task
@@ -13,7 +13,8 @@ from model.placement.fastest import Way, fastest
 from model.placement.ranks import services
 from model.placement.records import Durations
 
-# In each try, so many hosts beside those that were waited for are begun earlier or later by chance.
+# In each try, this part of the hosts that were waited for is begun earlier, and so many others earlier or later.
+_OF_THOSE_WAITED_FOR = 0.5
 _BY_CHANCE = 3
 
 Price = Callable[[Draft], tuple[float, ...]]
@@ -34,16 +35,15 @@ def climb(task: Task, durations: Durations, ways: Sequence[Way], price: Price, t
         return None
     way, best = min(made, key=lambda pair: price(pair[1]))
     here = best
-    chance = random.Random(len(task.dirty))  # noqa: S311 - the same for the same fleet, and no secret
     seconds = services(task, durations)
     step = sum(seconds.values()) / max(1, len(seconds))
-    for _ in range(tries):
+    for number in range(tries):
         urgent = dict(way.urgent)
         for host in waited_for(here):
-            if chance.random() < 0.5:
-                urgent[host] = urgent.get(host, 0.0) + 2 * step * chance.random()
-        for host in chance.sample(task.dirty, min(_BY_CHANCE, len(task.dirty))):
-            urgent[host] = urgent.get(host, 0.0) + step * (2 * chance.random() - 1)
+            if (part := _drawn("waited for", number, host)) < _OF_THOSE_WAITED_FOR:
+                urgent[host] = urgent.get(host, 0.0) + 2 * step * part / _OF_THOSE_WAITED_FOR
+        for host in sorted(task.dirty, key=lambda each: _drawn("any", number, each))[:_BY_CHANCE]:
+            urgent[host] = urgent.get(host, 0.0) + step * (2 * _drawn("seconds", number, host) - 1)
         again = way._replace(urgent=urgent)
         found = fastest(task, durations, again)
         # Among equals the search goes on from the new one, but the first is kept.
@@ -63,3 +63,8 @@ def waited_for(draft: Draft) -> list[str]:
         last = max(needs[host], key=lambda each: times[each].done, default=None)
         host = last if last is not None and times[last].done >= times[host].start else None
     return found
+
+
+def _drawn(what: str, number: int, host: str) -> float:
+    """Return something from 0 to 1 that is as good as by chance, and the same each time."""
+    return int.from_bytes(hashlib.sha256(f"{what} {number} {host}".encode()).digest()[:6]) / 2**48

@@ -41,8 +41,8 @@ def schedule(
 ) -> Schedule:
     """Plan in which order hosts are taken out of service, and where each of their guests goes.
 
-    Nothing is read and nothing is left to chance: the same fleet gives the same schedule. With 200 hosts it takes seconds,
-    with 1,000 some tens of them.
+    Nothing is read and nothing is left to chance: the same fleet gives the same schedule. With 200 hosts it takes
+    seconds, with 1,000 some tens of them.
 
     Args:
         fleet: the cloud at this moment.
