@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import re
+import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from functools import partial
 from pathlib import Path
@@ -139,6 +140,12 @@ class Story:
         self.cloud.faults.arm(*faults_of(*faults))
 
     async def retry(self, step: str) -> None:
+        """Order it no sooner than a person would: nova says in whole seconds when a migration was begun.
+
+        One of the same second would count as an attempt of the retry.
+        """
+        begun = max((int(move.created) for move in self.cloud.nova.migrations), default=0)
+        await until(lambda: int(time.time()) > begun)
         await self.run.handle.execute_update("retry", {**BY, "step": step})
 
     async def is_refused(self) -> str:
