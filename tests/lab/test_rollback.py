@@ -141,11 +141,11 @@ def _assert_nobody_noticed(prober: Prober) -> None:
     assert all(len(seen.times) > 100 for seen in prober.seen.values())
 
 
-def _assert_users_were_served(user: User) -> None:
+def _assert_users_were_served(user: User, *, at_least: int = 10) -> None:
     user.stop()
     print(f"servers created and deleted: {user.done}, longest to ACTIVE {user.longest:.1f} s")
     assert user.trouble == []
-    assert user.done > 10
+    assert user.done >= at_least
 
 
 def test_a_compute_service_that_does_not_start_takes_everything_back(
@@ -243,7 +243,8 @@ def test_an_expand_that_fails_half_way_takes_everything_back(case: Case, prober:
     assert "expand nova's cell schemas failed" in status["message"]
     made = "select count(distinct index_name) from information_schema.statistics where table_schema = 'nova' and "
     assert sql(made + "index_name = 'migrations_by_dest_host_nodes_and_status_idx'") == [["1"]], "it failed half way"
-    _assert_users_were_served(user)
+    # From the start to the end it takes half a minute.
+    _assert_users_were_served(user, at_least=3)
     _assert_nobody_noticed(prober)
     case.assert_back(schema=OLD)
 
