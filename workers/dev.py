@@ -8,6 +8,7 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -61,6 +62,30 @@ def server_command(settings: Settings) -> list[str]:
     return command
 
 
+def must_be_free(settings: Settings) -> None:
+    """See that nobody else listens where the server is to: runs would be started in another's Temporal.
+
+    Raises:
+        DevError: somebody does; the message says on which port, and what to do.
+    """
+    wanted = (
+        (settings.port, "Temporal", "STACKROLL_DEV_PORT"),
+        (settings.ui_port, "Temporal's web UI", "STACKROLL_DEV_UI_PORT"),
+    )
+    for port, what, variable in wanted:
+        family = socket.AF_INET6 if ":" in settings.ip else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((settings.ip, port))
+            except OSError as error:
+                raise DevError(
+                    f"{what} cannot listen on {settings.ip}:{port}: {error.strerror}. `ss -ltnp sport = :{port}` names "
+                    f"who does: end it if it is left over from another `stackroll dev`, or choose another port with "
+                    f"{variable}"
+                ) from None
+
+
 class _Kept:
     """A child process that is started again when it ends by itself."""
 
@@ -107,9 +132,10 @@ async def run_dev(settings: Settings | None = None) -> int:
     """Run the embedded server and a worker until SIGINT or SIGTERM; return the exit status.
 
     Raises:
-        DevError: when the server does not come up.
+        DevError: when somebody else listens on its ports, or the server does not come up.
     """
     settings = settings or Settings()
+    must_be_free(settings)
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     say = Console(stderr=True, highlight=False).print
     stop = asyncio.Event()

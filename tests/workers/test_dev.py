@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from temporalio.client import Client, WorkflowFailureError
 
 from tests.ports import free_port
 from workers.connect import Unreachable, connect
-from workers.dev import RETENTION_DAYS
+from workers.dev import RETENTION_DAYS, DevError, run_dev
 from workers.settings import Settings
 
 # Server and worker start four times, as processes of their own.
@@ -100,3 +101,13 @@ async def _refused(client: Client, id_: str) -> None:
 async def test_a_server_that_is_not_there_is_named_with_the_remedy() -> None:
     with pytest.raises(Unreachable, match=r"(?s)does not answer at 127\.0\.0\.1:9.*stackroll dev"):
         await connect(Settings(port=9))
+
+
+async def test_it_does_not_join_a_server_of_somebody_else(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(DevError, match=rf"Temporal's web UI cannot listen on 127\.0\.0\.1:{port}: Address already"):
+            await run_dev(Settings(state_dir=tmp_path, port=free_port(), ui_port=port))
+    assert os.listdir(tmp_path) == []  # noqa: PTH208 - a listing is awaited no faster
