@@ -21,7 +21,7 @@ format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# Everything that needs neither a lab nor a Temporal server for long: within 60 seconds.
+# Everything that needs neither a lab nor a Temporal server for long: some three minutes.
 unit: setup
 	$(BIN)/pytest -m "not lab and not slow and not temporal"
 

@@ -15,7 +15,7 @@ from cli.exposure import Advisories, CloudFile, exit_status, judge, read_cloud, 
 from cli.exposure_view import show_proof
 from cli.load import load_inventory
 from cli.orders import Reason
-from cli.runs import approve_plan, default_id, follow, how_to_follow
+from cli.runs import ApproveNow, Live, default_id, follow, say_started
 from model.advisories.exposure import Exposure
 from model.advisories.proof import compare
 from model.advisories.remedy import Pick, Remedy, choose
@@ -46,7 +46,7 @@ async def patch(
     ] = None,
     soak: Annotated[str, typer.Option(help="How long the cloud runs patched before the end.")] = f"{SOAK:g}s",
     on_failure: Annotated[OnFailure, typer.Option(help="What happens when a step fails for good.")] = OnFailure.PAUSE,
-    approve: Annotated[bool, typer.Option("--approve", help="Approve the plan as soon as it is made.")] = False,
+    approve: ApproveNow = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; start nothing.")] = False,
     before: Annotated[
         Path | None, typer.Option("--before", help="Keep the account of now here, for `exposure --before`.")
@@ -60,7 +60,7 @@ async def patch(
     wait: Annotated[
         bool, typer.Option("--wait", help="Stay until the run has ended, and prove what it mended.")
     ] = False,
-    live: Annotated[bool, typer.Option("--watch", help="As --wait, with a live view instead of lines.")] = False,
+    live: Live = False,
 ) -> None:
     """Bring exposed services to a point release of the same series that mends them, host by host.
 
@@ -97,11 +97,8 @@ async def patch(
             order = GiveWay(by=by, reason=reason or f"{run}: {', '.join(_ids(remedy))}", to=run)
             say(await runs.update(routine, "give_way", order))
         await runs.start(request, run, gives_way=routine)
-        say(f"started {run}: {inventory.cloud} to {request.goal}")
-        for line in how_to_follow(runs, run):
-            say(line)
-        if approve:
-            await approve_plan(runs, run, by)
+        what = f"{inventory.cloud} to {request.goal}"
+        await say_started(runs, run, what, approve_by=by if approve else None)
         if wait or live:
             await _follow_and_prove(runs, run, found, inventory=inventory, lines=not live)
 

@@ -13,7 +13,7 @@ from cli.errors import CliError, Exit
 from cli.load import load_reboot
 from cli.orders import Reason
 from cli.plans import Output, print_tree, write
-from cli.runs import approve_plan, default_id, follow, how_to_follow
+from cli.runs import ApproveNow, Live, Wait, default_id, follow, say_started
 from model.control import LimitsOrder
 from model.forecast import forecast
 from model.outlook import RebootPlanResult, describe
@@ -70,22 +70,17 @@ async def start(
     id_: Annotated[
         str | None, typer.Option("--id", help="The run's id; by default made of cloud, reboot, time.")
     ] = None,
-    wait: Annotated[
-        bool, typer.Option("--wait", help="Stay until the run has ended; the exit status says how.")
-    ] = False,
-    live: Annotated[bool, typer.Option("--watch", help="As --wait, with a live view instead of lines.")] = False,
-    approve: Annotated[bool, typer.Option("--approve", help="Approve the plan as soon as it is made.")] = False,
+    wait: Wait = False,
+    live: Live = False,
+    approve: ApproveNow = False,
 ) -> None:
     """Start a rolling reboot. Exit status with --wait: 0 completed, 4 stopped or failed, 5 refused."""
     request = load_reboot(file, by=by)
     run = id_ or default_id(request.inventory.cloud, "reboot")
     async with open_runs() as runs:
         await runs.start(request, run)
-        say(f"started {run}: reboot of {request.inventory.cloud}'s hypervisors")
-        for line in how_to_follow(runs, run):
-            say(line)
-        if approve:
-            await approve_plan(runs, run, by)
+        what = f"reboot of {request.inventory.cloud}'s hypervisors"
+        await say_started(runs, run, what, approve_by=by if approve else None)
         if wait or live:
             await follow(runs, run, lines=not live)
 

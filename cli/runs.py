@@ -21,6 +21,9 @@ from model.words import clock, elapsed
 
 _PLAN_EVERY = 0.5
 _PLAN_LIMIT = 300.0
+Wait = Annotated[bool, typer.Option("--wait", help="Stay until the run has ended; the exit status says how.")]
+Live = Annotated[bool, typer.Option("--watch", help="As --wait, with a live view instead of lines.")]
+ApproveNow = Annotated[bool, typer.Option("--approve", help="Approve the plan as soon as it is made.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -42,22 +45,17 @@ async def start(
     id_: Annotated[
         str | None, typer.Option("--id", help="The run's id; by default made of cloud, release, time.")
     ] = None,
-    wait: Annotated[
-        bool, typer.Option("--wait", help="Stay until the run has ended; the exit status says how.")
-    ] = False,
-    live: Annotated[bool, typer.Option("--watch", help="As --wait, with a live view instead of lines.")] = False,
-    approve: Annotated[bool, typer.Option("--approve", help="Approve the plan as soon as it is made.")] = False,
+    wait: Wait = False,
+    live: Live = False,
+    approve: ApproveNow = False,
 ) -> None:
     """Start an upgrade. Exit status with --wait: 0 completed, 4 stopped or failed, 5 refused, 6 rolled back."""
     request = load_request(file, by=by)
     run = id_ or default_id(request.inventory.cloud, request.spec.to)
     async with open_runs() as runs:
         await runs.start(request, run)
-        say(f"started {run}: {request.inventory.cloud} from {request.inventory.release} to {request.goal}")
-        for line in how_to_follow(runs, run):
-            say(line)
-        if approve:
-            await approve_plan(runs, run, by)
+        what = f"{request.inventory.cloud} from {request.inventory.release} to {request.goal}"
+        await say_started(runs, run, what, approve_by=by if approve else None)
         if wait or live:
             await follow(runs, run, lines=not live)
 
@@ -70,7 +68,7 @@ async def rollback(
     wait: Annotated[
         bool, typer.Option("--wait", help="Stay until the rollback has ended; the exit status says how.")
     ] = False,
-    live: Annotated[bool, typer.Option("--watch", help="As --wait, with a live view instead of lines.")] = False,
+    live: Live = False,
 ) -> None:
     """Take back an upgrade that has ended: completed, stopped, failed or terminated.
 
@@ -81,9 +79,7 @@ async def rollback(
     id_ = f"{run}/rollback"
     async with open_runs() as runs:
         await runs.roll_back(RollbackRequest(upgrade=run, by=by, reason=reason), id_)
-        say(f"started {id_}")
-        for line in how_to_follow(runs, id_):
-            say(line)
+        await say_started(runs, id_)
         if wait or live:
             await follow(runs, id_, lines=not live)
 
@@ -101,6 +97,15 @@ def how_to_follow(runs: Runs, run: str) -> list[str]:
         port = int(host.partition(":")[2] or 7233) + 1000
         lines.append(f"  in a browser   http://localhost:{port}/namespaces/{runs.client.namespace}/workflows/{run}")
     return lines
+
+
+async def say_started(runs: Runs, run: str, what: str = "", *, approve_by: str | None = None) -> None:
+    """Say that a run was started and how it is watched; approve its plan as soon as it is there, if somebody does."""
+    say(f"started {run}: {what}" if what else f"started {run}")
+    for line in how_to_follow(runs, run):
+        say(line)
+    if approve_by is not None:
+        await approve_plan(runs, run, approve_by)
 
 
 async def approve_plan(runs: Runs, run: str, by: str) -> None:

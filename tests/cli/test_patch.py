@@ -108,7 +108,7 @@ def test_the_run_in_the_way_is_asked_first_and_the_end_is_proven(
         versions.update(mended)
 
     monkeypatch.setattr("cli.patch.open_runs", open_runs)
-    monkeypatch.setattr("cli.patch.how_to_follow", lambda *_: ())
+    monkeypatch.setattr("cli.runs.how_to_follow", lambda *_: ())
     monkeypatch.setattr("cli.patch.follow", follow)
     ran = patch(cloud, "--wait", "--by", "anna", "--id", "P")
     assert ran.status == status, ran
