@@ -135,6 +135,9 @@ class Rolling(Record):
         max_unavailable: the most hosts out of service at the same time: a number, or a percentage of the hosts.
         max_per_zone: the same within one availability zone.
         max_per_aggregate: the same within one host aggregate.
+        max_per_group: the same among the hosts that have members of one anti-affinity server group, hard or soft. Its
+            members move one after another in any case; and where one of them is to be moved in another way than live,
+            only one of these hosts is out at a time, whatever is said here.
         order: for the fewest moves of guests, or for the shortest time.
         reserve_hosts: so many failing hosts, of the largest, must still find room for their guests at every moment.
         drain_timeout: how long the guests of a host, or the requests of an API instance, may take to leave.
@@ -144,6 +147,7 @@ class Rolling(Record):
     max_unavailable: Share = 1
     max_per_zone: OptionalShare = None
     max_per_aggregate: OptionalShare = "50%"
+    max_per_group: int = Field(default=1, ge=1)
     order: Order = Order.FEWEST_MOVES
     canary: Canary = Canary()
     reserve_hosts: int = Field(default=0, ge=0)

@@ -39,6 +39,7 @@ class Task:
         """Sort hosts and guests."""
         self.catalog = Catalog(fleet)
         self.rolling = rolling
+        self._classes = classes
         self.skipped: list[Skipped] = []
         self.movers: dict[str, list[FleetGuest]] = {}
         self.stays: dict[str, list[FleetGuest]] = {}
@@ -67,6 +68,11 @@ class Task:
         self.budget = Budget(self.catalog, self._staying(), self.rolling.reserve_hosts)
         self.slots: Slots = slots_of(self.catalog, self.rolling, self.budget, self.dirty)
         self.loads = {name: self.catalog.load(movers) for name, movers in self.movers.items()}
+        self._interrupted = anti_groups(self.catalog, self._not_live())
+
+    def together(self, group: str) -> int:
+        """Return how many hosts that have members of an anti-affinity group may be out of service at the same time."""
+        return 1 if group in self._interrupted else self.rolling.max_per_group
 
     def weight(self, host: str) -> float:
         """Return what the movers hold of the scarcest resource."""
@@ -78,6 +84,10 @@ class Task:
         if canary.hosts:
             return [name for name in dict.fromkeys(canary.hosts) if name in self.movers]
         return sorted(self.dirty, key=lambda name: (self.weight(name), len(self.movers[name]), name))[: canary.count]
+
+    def _not_live(self) -> list[str]:
+        guests = (guest.id for name in self.dirty for guest in self.catalog.on[name])
+        return [guest for guest in guests if self._classes[guest] is not GuestClass.LIVE]
 
     def _staying(self) -> dict[str, list[str]]:
         return {name: [guest.id for guest in guests] for name, guests in self.stays.items()}
@@ -107,7 +117,7 @@ class Board:
         left: the hosts that are not planned yet.
         moves: all moves so far.
         twice: guests that must move once more, and may not be put on a host that is to be emptied again.
-        latest_groups: the anti-affinity groups of the last wave's hosts, where there are waves.
+        latest_groups: where there are waves, the groups of the last one's hosts that keep others waiting.
         last: where the order of all hosts is known beforehand: those that are emptied last, first.
     """
 
@@ -207,7 +217,7 @@ class Board:
     def _apart(self, item: Item, source: str) -> Callable[[str], int]:
         """Return how many hosts another one could no longer be out with if it held the item for the time being."""
         group = item.group
-        if group is None or group.policy not in ANTI:
+        if group is None or group.policy not in ANTI or self.task.together(group.id) > 1:
             return lambda _: 0
         holders = [name for name in self.left if name != source and group.id in self._groups[name]]
         return lambda host: sum(
@@ -251,9 +261,13 @@ class Board:
         left = [name for name in self.left if name != host and name not in out]
         ranked = sorted(left, key=lambda name: (-self.load(name), name))
         if self.last:
-            # Half of them is enough to spread moves over, and none of these is waited for soon.
+            # Half of them is enough to spread moves over, and none of these is waited for soon. The very last round
+            # is better short: it gets guests only when no other has room for them, unless groups keep hosts apart;
+            # then a guest on a host of an earlier round costs more.
             ranked = [name for name in self.last if name in set(left)]
-            ranked = ranked[: 1 + len(ranked) // 2]
+            half = 1 + len(ranked) // 2
+            final = min(task.slots.total, half // 2) if task.rolling.max_per_group > 1 else 0
+            ranked = [*ranked[final:half], *ranked[:final]]
         return [self.rooms.dirty[name] for name in [*stay, *ranked] if name in self.rooms.dirty]
 
 

@@ -9,6 +9,7 @@ from model.placement.board import Task
 from model.placement.catalog import EXACT
 from model.placement.limits import resolve
 from model.placement.records import Durations
+from model.placement.rooms import anti_groups
 from model.rolling import Rolling
 
 
@@ -157,6 +158,9 @@ def _limits(task: Task, durations: Durations, hosts: Collection[str]) -> dict[st
     if aggregates:
         most = task.rolling.max_per_aggregate
         by["max_per_aggregate"] = max(aggregates[a] / resolve(most, sizes[a]) for a in aggregates)
+    groups = _sums(hosts, alone, lambda h: anti_groups(catalog, [guest.id for guest in catalog.on[h]]))
+    if groups:
+        by["max_per_group"] = max(seconds / task.together(group) for group, seconds in groups.items())
     return by
 
 

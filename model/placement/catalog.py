@@ -172,6 +172,11 @@ class Catalog:
                 alone.append([guest])
         return [self.item(members, host) for members in [*alone, *together.values()]]
 
+    def mutex(self, guest: str) -> str | None:
+        """Return the anti-affinity group, hard or soft, of which only one member moves at a time; None without one."""
+        group = self.group_of.get(guest)
+        return group.id if group is not None and group.policy in ANTI else None
+
     def load(self, guests: Collection[FleetGuest]) -> list[float]:
         """Return what guests hold together."""
         total = [0.0] * len(self.resources)

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable
-from itertools import pairwise
 from typing import NamedTuple
 
 from model.fleet import ServerGroup
@@ -66,8 +65,8 @@ class Draft:
             if target in place:
                 first, then = (target, move.source) if move.room.clean else (move.source, target)
                 needs[then].add(first)
-        for holders in self._holders(place):
-            for first, then in pairwise(holders):
+        for group, holders in self._holders(place).items():
+            for first, then in zip(holders, holders[self.task.together(group) :], strict=False):
                 needs[then].add(first)
         canaries = {host for wave in self.waves if wave.canary for host in wave.hosts}
         for host in self.hosts:
@@ -76,7 +75,7 @@ class Draft:
         self._crowded(needs)
         return {host: tuple(sorted(needs[host], key=place.__getitem__)) for host in self.hosts}
 
-    def _holders(self, place: dict[str, int]) -> list[list[str]]:
+    def _holders(self, place: dict[str, int]) -> dict[str, list[str]]:
         """The hosts that have members of an anti-affinity group before they are emptied, in order, for each group."""
         catalog = self.task.catalog
         holders: dict[str, set[str]] = {}
@@ -86,7 +85,7 @@ class Draft:
         for move in self.board.moves:
             if not move.room.clean and move.room.host in place:
                 _note(holders, move.item.group, move.room.host)
-        return [sorted(hosts, key=place.__getitem__) for _, hosts in sorted(holders.items())]
+        return {group: sorted(hosts, key=place.__getitem__) for group, hosts in sorted(holders.items())}
 
     def _crowded(self, needs: dict[str, set[str]]) -> None:
         """Where hosts with some traits may be out only so many at once, they are as many chains."""
@@ -116,11 +115,12 @@ class Outing:
 
     def admits(self, host: str) -> bool:
         """Tell whether a host may be out together with those chosen so far."""
+        task = self._board.task
         return (
             not self._received.get(host)
             and self._occupied.admits(host)
-            and not any(self._groups[group] for group in self._board.groups(host))
-            and self._board.task.budget.lack([*self.hosts, host]) is None
+            and all(self._groups[group] < task.together(group) for group in self._board.groups(host))
+            and task.budget.lack([*self.hosts, host]) is None
         )
 
     def add(self, host: str, moves: Collection[Move]) -> None:

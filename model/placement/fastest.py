@@ -22,6 +22,9 @@ from model.placement.traffic import Traffic, Trip
 MANY = 400
 # With fewer hosts for each slot, waves are good enough where few moves count.
 _ROUNDS = 3
+# When no more hosts are left than this many rounds of the slots, there is room enough on hosts that have been back for
+# long. It is taken before that of others: who needs many that have just come back waits for the latest of them.
+_LAST_ROUNDS = 2
 
 _Key = tuple[int, float, float, str]
 
@@ -49,7 +52,7 @@ class Way(NamedTuple):
 
 def ways(task: Task) -> Iterator[Way]:
     """Yield the ways worth trying for the shortest time; fewer for large fleets, where each takes seconds."""
-    for crowd in (0.2, 0.4) if len(task.dirty) <= MANY else (0.3,):
+    for crowd in (0.2, 0.4) if len(task.dirty) <= MANY and task.rolling.max_per_group == 1 else (0.3,):
         for zones in (True, False):
             yield Way(task.slots.total, crowd, zones=zones)
 
@@ -86,6 +89,7 @@ class _Planner:
         self._draft = Draft(self._board)
         self._durations = durations
         self._seconds = services(task, durations)
+        self._fresh = sum(self._seconds.values()) / max(1, len(self._seconds))
         self._crowd = Crowd(self._board, way.crowd)
         # Spilled guests go to those that are begun last.
         ranks = self._ranks(task.dirty)
@@ -208,7 +212,7 @@ class _Planner:
     def _trips(self, move: Move) -> Iterator[Trip]:
         for guest in move.item.guests:
             seconds = self._durations.of_guest(self._task.catalog.guests[guest])
-            yield Trip(seconds, guest, move.source, move.room.host)
+            yield Trip(seconds, guest, move.source, move.room.host, self._task.catalog.mutex(guest))
 
     def _wait(self) -> None:
         """Let the next host come back."""
@@ -223,6 +227,10 @@ class _Planner:
             for room, effort in self._targets.pop(host):
                 room.inbound -= effort
             self._board.done(host)
+        if len(self._board.left) <= _LAST_ROUNDS * self._task.slots.total:
+            since = self._traffic.now - self._fresh
+            times = self._draft.times
+            self._board.rooms.latest = frozenset(host for host in times if times[host].done >= since)
 
     def _close(self, *, canary: bool) -> None:
         """Call the hosts begun since the last time a wave."""

@@ -58,7 +58,8 @@ def _next_wave(draft: Draft, waiting: Collection[str], rank: Mapping[str, float]
         return
     draft.waves.append(wave_of(board, len(draft.waves), outing.hosts, canary=canary, room=room))
     draft.hosts += outing.hosts
-    board.latest_groups = frozenset(group for host in outing.hosts for group in board.groups(host))
+    groups = {group for host in outing.hosts for group in board.groups(host)}
+    board.latest_groups = frozenset(group for group in groups if board.task.together(group) == 1)
     for host in outing.hosts:
         board.done(host)
     board.rooms.latest = frozenset(outing.hosts)

@@ -20,7 +20,7 @@ from model.rolling import Order, Rolling
 # The fewest moves are taken for equal up to one guest in so many that moves twice: it may save hours.
 _MOVES_FOR_TIME = 40
 # So many changes of the best way are tried.
-_TRIES = {Order.FEWEST_MOVES: 8, Order.FASTEST: 16}
+_TRIES = {Order.FEWEST_MOVES: 8, Order.FASTEST: 24}
 
 
 class _Made(NamedTuple):

@@ -52,13 +52,14 @@ class Crowd:
 
 
 def _neighbours(board: Board) -> dict[str, list[str]]:
-    """Return the hosts that each host shares an anti-affinity group with."""
+    """Return the hosts that each host shares an anti-affinity group with, and cannot be out together with."""
     members: dict[str, list[str]] = {}
     for host in board.task.dirty:
         for group in board.groups(host):
-            members.setdefault(group, []).append(host)
+            if board.task.together(group) == 1:
+                members.setdefault(group, []).append(host)
     return {
-        host: sorted({other for group in board.groups(host) for other in members[group]} - {host})
+        host: sorted({other for group in board.groups(host) for other in members.get(group, ())} - {host})
         for host in board.task.dirty
     }
 

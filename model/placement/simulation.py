@@ -72,14 +72,15 @@ class _Simulation:
     def __init__(
         self, schedule: Schedule, fleet: Fleet, durations: Durations, limits: Limits, healthy_for: float
     ) -> None:
-        catalog = Catalog(fleet.model_copy(update={"guests": (), "groups": ()}))
+        catalog = Catalog(fleet)
         seconds = {guest.id: durations.of_guest(guest) for guest in fleet.guests}
         self._traffic = Traffic({name: host.zone for name, host in fleet.hosts.items()}, durations, limits)
         self._schedule = schedule
         self._waiting = [host for wave in schedule.waves for host in wave.hosts]
         self._trips: dict[str, list[Trip]] = {host: [] for host in self._waiting}
         for move in schedule.assignments:
-            self._trips[move.source].append(Trip(seconds[move.guest], move.guest, move.source, move.target))
+            trip = Trip(seconds[move.guest], move.guest, move.source, move.target, catalog.mutex(move.guest))
+            self._trips[move.source].append(trip)
         self._canaries = {host for wave in schedule.waves if wave.canary for host in wave.hosts}
         self._healthy_for = healthy_for
         self._open_at = 0.0 if not self._canaries else float("inf")

@@ -11,12 +11,13 @@ from model.rolling import Limits
 
 
 class Trip(NamedTuple):
-    """One move of one guest, and its seconds."""
+    """One move of one guest, its seconds, and the group of which only one member moves at a time."""
 
     seconds: float
     guest: str
     source: str
     target: str
+    group: str | None = None
 
 
 class Traffic:
@@ -40,6 +41,7 @@ class Traffic:
         self._sources: Counter[str] = Counter()
         self._targets: Counter[str] = Counter()
         self._zones: Counter[str] = Counter()
+        self._groups: Counter[str] = Counter()
         self._total = 0
         self._number = count()
         self._events: list[tuple[float, int, str, Trip | None]] = []
@@ -96,6 +98,7 @@ class Traffic:
             self._sources[trip.source] < limits.per_source
             and self._targets[trip.target] < limits.per_target
             and self._total < limits.total
+            and not (trip.group and self._groups[trip.group])
             and all(self._zones[zone] < limits.per_zone for zone in self._zones_of(trip))
         )
 
@@ -110,6 +113,8 @@ class Traffic:
         self._sources[trip.source] += by
         self._targets[trip.target] += by
         self._total += by
+        if trip.group:
+            self._groups[trip.group] += by
         for zone in self._zones_of(trip):
             self._zones[zone] += by
             if by > 0:

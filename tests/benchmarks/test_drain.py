@@ -21,7 +21,9 @@ def test_a_cloud_is_the_same_each_time_and_as_full_as_asked() -> None:
 
 def test_both_orders_and_the_baseline_are_measured() -> None:
     lines = measure(make_fleet(16, 0.6, seed=1), Rolling(max_unavailable=3), seed=1)
-    fewest, fastest, baseline = lines
+    fewest, fastest, *freer, baseline = lines
+    assert [line.per_group for line in lines] == [1, 1, 2, 2, 0]
+    assert all(line.moves >= line.bound for line in freer)
     assert fewest.bound <= fewest.moves <= fastest.moves
     assert fewest.moves < baseline.moves
     assert fewest.most <= 2

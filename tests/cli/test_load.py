@@ -19,10 +19,10 @@ BAD_UPGRADES = {
         UPGRADE + "zzz: 2\n",
         [
             (
-                "upgrade.yaml:5: zzz: unknown key; known are: max_unavailable, max_per_zone, max_per_aggregate, order, "
-                "canary, reserve_hosts, limits, drain, drain_timeout, hooks, rebalance, to, purpose, "
-                "versions, migrations_per_host, on_failure, approvals, availability, snapshots, contract, soak, "
-                "windows, notify, gates"
+                "upgrade.yaml:5: zzz: unknown key; known are: max_unavailable, max_per_zone, max_per_aggregate, "
+                "max_per_group, order, canary, reserve_hosts, limits, drain, drain_timeout, hooks, rebalance, to, "
+                "purpose, versions, migrations_per_host, on_failure, approvals, availability, snapshots, contract, "
+                "soak, windows, notify, gates"
             )
         ],
     ),

@@ -1,6 +1,7 @@
 """What must be true of a schedule of any fleet: nothing is lost or overfilled, no rule is broken at any moment."""
 
 from collections import Counter
+from collections.abc import Mapping
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -52,6 +53,7 @@ def clouds(draw: st.DrawFn) -> tuple[Fleet, dict[str, GuestClass], list[str], Ro
     rolling = Rolling(
         max_unavailable=draw(st.sampled_from([1, 2, 4, "50%"])),
         max_per_zone=draw(st.sampled_from([None, 1, "50%"])),
+        max_per_group=draw(st.sampled_from([1, 1, 2])),
         order=draw(st.sampled_from(Order)),
         canary=Canary(count=draw(st.integers(0, 2)), healthy_for=30),
         reserve_hosts=draw(st.sampled_from([0, 0, 0, 1])),
@@ -87,8 +89,12 @@ def grouped(draw: st.DrawFn, guests: list[FleetGuest]) -> tuple[ServerGroup, ...
 class Watcher:
     """Goes through a run event by event and checks the cloud at each of them."""
 
-    def __init__(self, cloud: Fleet, plan: Schedule, run: Run, rolling: Rolling) -> None:
+    def __init__(
+        self, cloud: Fleet, plan: Schedule, run: Run, rolling: Rolling, classes: Mapping[str, GuestClass]
+    ) -> None:
         self.cloud, self.plan, self.run, self.rolling = cloud, plan, run, rolling
+        planned = {name for wave in plan.waves for name in wave.hosts}
+        self.not_live = {g.id for g in cloud.guests if g.host in planned and classes[g.id] is not GuestClass.LIVE}
         self.guests = {g.id: g for g in cloud.guests}
         self.on = {g.id: {g.host} for g in cloud.guests}
         self.done: set[str] = set()
@@ -127,7 +133,9 @@ class Watcher:
             assert count <= slots.aggregates[aggregate]
         for group in self.cloud.groups:
             if group.policy in ANTI:
-                assert len({name for g in group.members for name in self.on[g] if name in self.out}) <= 1
+                most = 1 if self.not_live & set(group.members) else self.rolling.max_per_group
+                assert len({name for g in group.members for name in self.on[g] if name in self.out}) <= most
+                assert sum(len(self.on[g]) > 1 for g in group.members) <= 1
 
     def _limits(self) -> None:
         limits, hosts = self.rolling.limits, self.cloud.hosts
@@ -160,7 +168,7 @@ def test_no_rule_is_broken_at_any_moment(case: tuple[Fleet, dict[str, GuestClass
     assert all(skipped.reason for skipped in plan.skipped)
 
     run = simulate(plan, cloud, durations, rolling.limits, healthy_for=rolling.canary.healthy_for)
-    watcher = Watcher(cloud, plan, run, rolling)
+    watcher = Watcher(cloud, plan, run, rolling, classes)
     watcher.watch()
     assert watcher.done == set(planned)
     assert abs(run.makespan - plan.cost.makespan) < 0.1
@@ -195,6 +203,6 @@ def test_nothing_is_overfilled_when_everything_takes_another_time(
         hosts={name: random.random() * 500 for name in cloud.hosts},  # type: ignore[attr-defined]
     )
     run = simulate(plan, cloud, other, rolling.limits)
-    watcher = Watcher(cloud, plan, run, rolling)
+    watcher = Watcher(cloud, plan, run, rolling, classes)
     watcher.watch()
     assert watcher.done == {name for wave in plan.waves for name in wave.hosts}

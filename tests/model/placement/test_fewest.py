@@ -1,9 +1,11 @@
 """The order with the fewest moves, on fleets that can be counted by hand."""
 
+from itertools import pairwise
+
 import pytest
 
 from model.fleet import FleetHost, GroupPolicy, GuestClass
-from model.placement import Cause, schedule
+from model.placement import Cause, Durations, schedule, simulate
 from model.rolling import Canary, Rolling
 from tests.model.placement.fleets import anti, fleet, guest, host, live
 
@@ -94,6 +96,24 @@ def test_hosts_of_one_group_are_never_out_together(policy: GroupPolicy) -> None:
     plan = schedule(cloud, live(cloud), NO_CANARY, hosts=["a", "b"])
     assert [len(wave.hosts) for wave in plan.waves] == [1, 1]
     assert len(set(plan.targets_of("a").values()) | set(plan.targets_of("b").values())) == 2
+
+
+@pytest.mark.parametrize(("kind", "at_once"), [(GuestClass.LIVE, 2), (GuestClass.COLD, 1), (GuestClass.STOP, 1)])
+def test_hosts_of_one_group_are_out_together_where_that_is_allowed_and_all_members_move_live(
+    kind: GuestClass, at_once: int
+) -> None:
+    cloud = fleet(
+        [host("s1"), host("s2"), host("s3"), host("a"), host("b"), host("c")],
+        [guest("g1", "a"), guest("g2", "b"), guest("g3", "c")],
+        (anti("web", "g1", "g2", "g3"),),
+    )
+    rules = NO_CANARY.model_copy(update={"max_per_group": 2})
+    plan = schedule(cloud, live(cloud, g3=kind), rules, hosts=["a", "b", "c"])
+    assert plan.shortfalls == ()
+    run = simulate(plan, cloud, Durations(), rules.limits)
+    assert max(sum(one.start <= other.start < one.done for one in run.hosts) for other in run.hosts) == at_once
+    moves = sorted(run.moves, key=lambda move: move.start)
+    assert all(one.end <= other.start for one, other in pairwise(moves)), "members of a group move one after another"
 
 
 def test_affine_guests_move_together() -> None:

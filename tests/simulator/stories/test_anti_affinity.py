@@ -20,6 +20,7 @@ from model.fleet import GroupPolicy
 from model.plan import Action
 from model.work import Work
 from simulator.cloud import SimCloud
+from simulator.faults import Occasion
 from simulator.guests import Group
 from simulator.server import Simulation
 from tests.simulator.conftest import faults_of, sim_cloud
@@ -69,12 +70,26 @@ def apart(sim: Simulation) -> list[str]:
     return found + [violation.text for violation in sim.cloud.truth.audit()]
 
 
-async def test_two_hosts_of_a_group_are_out_of_service_at_the_same_time(temporal: Client, tmp_path: Path) -> None:
+@pytest.mark.parametrize("max_per_group", [1, 2])
+async def test_hosts_of_a_group_are_out_of_service_at_the_same_time_only_where_that_is_allowed(
+    temporal: Client, tmp_path: Path, max_per_group: int
+) -> None:
     rolling: dict[str, Any] = {"hosts": ["cmp1", "cmp2"], "max_unavailable": 2, "max_per_aggregate": None}
+    rolling |= {"max_per_group": max_per_group, "canary": {"count": 0}}
     size = {"compute": 4, "guests": 4}
+    out: set[int] = set()
+    moving: set[int] = set()
     async with story(temporal, tmp_path, prepare=grouped, size=size, **rolling) as told:
+
+        def look(_: Occasion) -> None:
+            members = {told.guest(f"member{number}").id for number in (1, 2)}
+            out.add(sum(told.cloud.nova.record("nova-compute", host).disabled for host in ("cmp1", "cmp2")))
+            moving.add(sum(move.unfinished and move.guest in members for move in told.cloud.nova.migrations))
+
+        told.cloud.faults.witnesses.append(look)
         await told.ends_well("cmp1", "cmp2")
         assert [len(told.moves(name)) for name in ("member1", "member2")] == [1, 1]
+        assert (max(out), max(moving)) == (max_per_group, 1)
 
 
 async def test_drains_of_one_worker_that_want_the_same_target(tmp_path: Path, hosts: Hosts) -> None:
