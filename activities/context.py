@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
 from activities import clouds
 from activities.errors import Refused, as_application_error
@@ -109,9 +110,15 @@ def step_activity(
 
 @contextlib.asynccontextmanager
 async def errors_mapped() -> AsyncIterator[None]:
-    """Turn every exception into its Temporal failure (``activities.errors``); cancellation passes."""
+    """Turn every exception into its Temporal failure (``activities.errors``); cancellation passes.
+
+    So does what is one already, as where an activity calls another: an error that were its own cause could not be
+    told, and Temporal would try the step again for ever.
+    """
     try:
         yield
+    except ApplicationError:
+        raise
     except Exception as error:
         raise as_application_error(error) from error
 

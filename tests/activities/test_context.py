@@ -4,13 +4,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from temporalio.api.failure.v1 import Failure
+from temporalio.converter import DataConverter
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities import context
 from activities.context import activities_of, progress, remaining, step_activity, wait_for
 from activities.errors import StepFailed
-from model.actions import NoParams, SoakParams
+from model.actions import NoParams, SoakParams, VerifyCloudParams
 from model.plan import Action
 from model.work import StepResult, Work
 from tests.activities.conftest import Site
@@ -75,6 +77,22 @@ async def test_errors_become_failures(site: Site) -> None:
     with pytest.raises(ApplicationError, match="ctl1: no good") as caught:
         await ActivityEnvironment().run(Example().fail, order(site, Action.CAPTURE_BASELINE))
     assert (caught.value.type, caught.value.non_retryable) == ("StepFailed", True)
+
+
+async def test_an_activity_that_calls_another_fails_as_that_one_does(site: Site) -> None:
+    class Caller:
+        @step_activity(Action.VERIFY_ROLLBACK)
+        async def call(self, work: Work, params: VerifyCloudParams) -> StepResult:
+            return await Example().fail(work.model_copy(update={"params": {}}))
+
+    with pytest.raises(ApplicationError, match="ctl1: no good") as caught:
+        await ActivityEnvironment().run(Caller().call, order(site, Action.VERIFY_ROLLBACK, versions={}))
+    failure = Failure()
+    DataConverter.default.failure_converter.to_failure(caught.value, DataConverter.default.payload_converter, failure)
+    assert (failure.application_failure_info.type, failure.application_failure_info.non_retryable) == (
+        "StepFailed",
+        True,
+    )
 
 
 async def test_cancellation_passes(site: Site) -> None:

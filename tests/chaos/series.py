@@ -7,6 +7,7 @@ ended the run, and every case of a run that ended badly, gets a run of its own.
 
 from collections.abc import Sequence
 
+from simulator.faults import Restarts
 from tests.chaos.cases import Case
 
 
@@ -15,7 +16,7 @@ def share(cases: Sequence[Case], size: int) -> list[tuple[Case, ...]]:
     open_: list[list[Case]] = []
     runs: list[list[Case]] = []
     for case in cases:
-        if case.lasting or size < 2:
+        if case.lasting or _leaves_more(case) or size < 2:
             runs.append([case])
             continue
         fitting = next((run for run in open_ if _fits(case, run)), None)
@@ -27,6 +28,11 @@ def share(cases: Sequence[Case], size: int) -> list[tuple[Case, ...]]:
         if len(fitting) == size:
             open_.remove(fitting)
     return [tuple(run) for run in runs]
+
+
+def _leaves_more(case: Case) -> bool:
+    """Tell whether a fault switches a service for good, so that a run stops that goes back before it comes there."""
+    return isinstance(case.fault, Restarts)
 
 
 def _fits(case: Case, run: list[Case]) -> bool:

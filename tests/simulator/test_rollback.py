@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from temporalio.client import Client
 
+from activities.verify_rollback import VerifyRollbackActivities
 from model.availability_spec import Availability
-from model.spec import Approval, Approvals
+from model.spec import Approval, Approvals, FailurePolicy, OnFailure
 from model.status import RunState
 from simulator.nova import image_meta
 from tests.chaos import judge
@@ -43,6 +44,33 @@ async def test_everything_is_taken_back_and_what_users_made_stays(temporal: Clie
         async with upgrade(temporal, sim, availability=UNWATCHED) as again:
             assert (await again.handle.result())["state"] == "completed"
         assert judge.wholly_at(sim, NEW) == []
+
+
+async def test_what_a_script_has_switched_behind_everybodys_back_is_found_and_waits_for_a_person(
+    temporal: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soon = {"settle": 2.0, "every": 0.5, "patience": 300.0}
+    monkeypatch.setattr(VerifyRollbackActivities.__init__, "__kwdefaults__", soon)
+    switched = {"on": "ctl1", "at": "install:glance", "how": "restarts-services", "new": True}
+    broken = {"on": "ctl2", "at": "install:keystone", "how": "exit", "status": 9, "times": None}
+    back = FailurePolicy(default=OnFailure.ROLLBACK)
+    async with (
+        sim_cloud(tmp_path / "sim", switched, broken, compute=2) as sim,
+        upgrade(temporal, sim, availability=UNWATCHED, on_failure=back) as run,
+    ):
+        status = await run.until(RunState.FAILING)
+        (failed,) = status.failed
+        assert failed.id == "back/verify"
+        assert "glance on ctl1 runs from 33.0.0, not from 32.0.0" in str(failed)
+        host = sim.cloud.hosts["ctl1"]
+        host.links["glance"] = "32.0.0"
+        await sim.cloud.stop(host, "glance")
+        await sim.cloud.start(host, "glance")
+        host.remove("glance", "33.0.0")
+        order = {"by": "anna", "reason": "put back", "step": failed.id}
+        await run.handle.execute_update("retry", order)
+        await run.until(RunState.ROLLED_BACK)
+        assert judge.wholly_at(sim, OLD) == []
 
 
 async def test_behind_the_commit_point_the_dumps_are_restored(temporal: Client, tmp_path: Path) -> None:
