@@ -1,6 +1,9 @@
 """What the workflows of one run say to each other."""
 
+from typing import Literal, Self
+
 from model.base import JsonObject, Record
+from model.control import Abort, Who
 from model.experience import Estimates
 from model.inventory import Inventory
 from model.outlook import Outlook
@@ -41,7 +44,8 @@ class GroupRequest(Record):
     """The input of a child: the steps that it runs, what of them has passed already, and how often each was tried.
 
     Attributes:
-        root: the workflow to report to, where that is not the upgrade itself (a ``Rollback`` afterwards).
+        root: the run that it belongs to, where that is not the upgrade itself (a ``Rollback`` afterwards).
+        reports_to: the workflow to report to, where that is not the run (a ``HostBatch`` of it).
         report_every: the least seconds between two reports; the first one, and one of a failure, do not wait.
     """
 
@@ -50,6 +54,7 @@ class GroupRequest(Record):
     steps: tuple[Step, ...]
     inventory: Inventory
     root: str = ""
+    reports_to: str = ""
     passed: tuple[str, ...] = ()
     tries: dict[str, int] = {}
     paused: bool = False
@@ -77,12 +82,90 @@ class GroupResult(Record):
     details: dict[str, JsonObject] = {}
 
 
-class GroupStatus(Record):
-    """The answer of a child's ``status`` query."""
+class BatchRequest(Record):
+    """The input of a ``HostBatch``: whose compute hosts it carries, and for what.
 
-    paused: bool
+    Attributes:
+        root: the run that gives it its groups, and hears its news.
+        what: what happens to the hosts, for people.
+        hosts: how many hosts the run has in all; the more there are, the less often it hears of single steps.
+        number: which batch of the run this is, from 1.
+    """
+
+    root: str
+    what: str
+    hosts: int
+    number: int
+
+
+class BatchGroups(Record):
+    """What a run gives to a batch: groups to carry out now. ``last``: there will be no more."""
+
+    groups: tuple[GroupRequest, ...] = ()
+    last: bool = False
+
+
+class BatchOrder(Record):
+    """An order of an operator for all hosts of a batch. ``name`` is that of the signal, ``mode`` that of an abort."""
+
+    number: int
+    name: str
+    by: str
+    reason: str = ""
+    mode: Literal["stop", "rollback"] | None = None
+
+    @classmethod
+    def of(cls, number: int, name: str, order: Who | Abort) -> Self:
+        """Return an order as a batch is told it."""
+        return cls(number=number, name=name, **order.model_dump())
+
+    @property
+    def order(self) -> Who | Abort:
+        """The order as a host is told it."""
+        if self.mode is None:
+            return Who(by=self.by, reason=self.reason)
+        return Abort(by=self.by, reason=self.reason, mode=self.mode)
+
+
+class GroupEnd(Record):
+    """That a group of a batch has ended: with a result, or by itself with a problem (terminated by hand, say)."""
+
+    group: str
+    result: GroupResult | None = None
+    problem: str = ""
+
+
+class BatchNews(Record):
+    """What a batch tells its run: new states of steps in their order, groups that have ended, and the last order.
+
+    ``told`` is the number of the newest order of which every child of the batch has heard.
+    """
+
+    batch: int
+    steps: tuple[StepStatus, ...] = ()
+    ended: tuple[GroupEnd, ...] = ()
+    told: int = 0
+
+
+class BatchResult(Record):
+    """What came of a batch: how many groups it has carried to their end."""
+
+    groups: int
+
+
+class GroupAsked(Record):
+    """The input of ``read_group``: the workflow id of a child that has ended by itself."""
+
+    id: str
+
+
+class GroupStatus(Record):
+    """The answer of a child's ``status`` query, and of ``read_group``: without steps of one that never began."""
+
+    paused: bool = False
     stopping: bool = False
-    steps: tuple[StepStatus, ...]
+    steps: tuple[StepStatus, ...] = ()
+    tries: dict[str, int] = {}
 
 
 class RollbackPlanRequest(Record):

@@ -31,6 +31,7 @@ from workers.reboot_planner import RebootPlanner
 from workers.rehearsal import RehearsalPlanner
 from workers.rollback_planner import RollbackPlanner
 from workflows.availability import AvailabilityWatch
+from workflows.batch import HostBatch
 from workflows.group import GROUPS
 from workflows.lock import CloudLock
 from workflows.rehearsal import Rehearsal
@@ -38,7 +39,16 @@ from workflows.rollback import Rollback
 from workflows.rolling_reboot import RollingReboot
 from workflows.rolling_upgrade import RollingUpgrade
 
-WORKFLOWS: list[type] = [RollingUpgrade, RollingReboot, Rollback, Rehearsal, *GROUPS, AvailabilityWatch, CloudLock]
+WORKFLOWS: list[type] = [
+    RollingUpgrade,
+    RollingReboot,
+    Rollback,
+    Rehearsal,
+    *GROUPS,
+    HostBatch,
+    AvailabilityWatch,
+    CloudLock,
+]
 
 
 class Activities:

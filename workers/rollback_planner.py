@@ -8,17 +8,23 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 
 from temporalio import activity
-from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus, WorkflowQueryFailedError
+from temporalio.client import (
+    Client,
+    WorkflowExecution,
+    WorkflowExecutionStatus,
+    WorkflowFailureError,
+    WorkflowQueryFailedError,
+)
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.context import errors_mapped
 from activities.errors import Refused
 from model.control import RollbackRequest
-from model.messages import GroupStatus, PastUpgrade, RollbackPlanRequest, RunRecord
+from model.messages import GroupAsked, GroupStatus, PastUpgrade, RollbackPlanRequest, RunRecord
 from model.plan import Action, Plan
 from model.rollback import changed_anything, effective, mark_undone, newest_states, unsettled
 from model.status import StepState, StepStatus
-from workflows.names import CLOUD_KEY, MAKE_ROLLBACK_PLAN, READ_UPGRADE, child_id
+from workflows.names import CLOUD_KEY, MAKE_ROLLBACK_PLAN, READ_GROUP, READ_UPGRADE, child_id
 from workflows.rollback_plan import VERIFY, make_rollback_plan
 from workflows.way_back import Known, find_way_back
 
@@ -47,6 +53,36 @@ class RollbackPlanner:
         async with errors_mapped():
             past = Past(self._client or activity.client(), asked.upgrade)
             return await past.read()
+
+    @activity.defn(name=READ_GROUP)
+    async def read_group(self, asked: GroupAsked) -> GroupStatus:
+        """Ask a child that somebody has ended how far it came; it may end a moment later than what it was part of."""
+        client = self._client or activity.client()
+        async with errors_mapped():
+            await _ended(client, asked.id)
+            return await ask_group(client, asked.id)
+
+
+async def _ended(client: Client, id_: str) -> None:
+    """Wait for the end of a workflow, whatever it is; of one that never began there is nothing to wait for."""
+    try:
+        await client.get_workflow_handle(id_).result()
+    except WorkflowFailureError:
+        return
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+
+
+async def ask_group(client: Client, id_: str) -> GroupStatus:
+    """Return the state of a child's steps, whether it runs or not; of one that never began there are none."""
+    try:
+        status: GroupStatus = await client.get_workflow_handle(id_).query("status", result_type=GroupStatus)
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return GroupStatus()
+        raise
+    return status
 
 
 class Past:
@@ -119,15 +155,7 @@ class Past:
 
     async def _child(self, id_: str) -> tuple[StepStatus, ...]:
         async with self._room:
-            try:
-                status: GroupStatus = await self._client.get_workflow_handle(id_).query(
-                    "status", result_type=GroupStatus
-                )
-            except RPCError as error:
-                if error.status is RPCStatusCode.NOT_FOUND:
-                    return ()
-                raise
-            return status.steps
+            return (await ask_group(self._client, id_)).steps
 
     async def _later(self, cloud: str) -> str | None:
         """Return a later upgrade of the cloud that has changed something."""

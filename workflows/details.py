@@ -62,6 +62,13 @@ def group_details(upgrade: str, steps: Sequence[StepStatus], *, paused: bool) ->
     return "\n".join(lines + _table(("step", "state", "since (UTC)", "what came of it"), rows))[:_MOST_CHARACTERS]
 
 
+def batch_details(run: str, what: str, open_: Sequence[str], given: int, ended: int, *, paused: bool) -> str:
+    """Return the Markdown of a batch of hosts: how many there have been, and those in work."""
+    counts = f"{what}: {count(given, 'host')}, {ended} ended, {len(open_)} in work"
+    lines = [f"Orders go to the run: `{run}`" + (" (**paused**)" if paused else ""), "", counts, ""]
+    return "\n".join([*lines, *(f"- {group.removeprefix('back/').removeprefix('host/')}" for group in open_)])
+
+
 def _waiting(waiting: Waiting) -> str:
     until = f" until {clock(waiting.until)}" if waiting.until else ""
     return f"- **waits for {waiting.what}** since {clock(waiting.since)}{until}: {_orders(waiting.go_on)}"

@@ -106,7 +106,7 @@ class _Group:
 
     async def _tell(self) -> None:
         """Signal every change to the root, in order; of many in a short time several at once."""
-        root = workflow.get_external_workflow_handle(self._root)
+        root = workflow.get_external_workflow_handle(self._request.reports_to or self._root)
         due = workflow.now()
         while True:
             await workflow.wait_condition(lambda: bool(self._outbox))
@@ -131,7 +131,10 @@ class _Group:
     def status(self) -> GroupStatus:
         """Return what this child is doing."""
         return GroupStatus(
-            paused=self._machine.paused, stopping=self._machine.stopping, steps=tuple(self._executor.steps.values())
+            paused=self._machine.paused,
+            stopping=self._machine.stopping,
+            steps=tuple(self._executor.steps.values()),
+            tries=self._executor.tries,
         )
 
     @workflow.signal(

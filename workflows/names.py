@@ -14,6 +14,7 @@ MAKE_PLAN = "make_plan"
 PLAN_REBOOT = "plan_reboot"
 MAKE_ROLLBACK_PLAN = "make_rollback_plan"
 READ_UPGRADE = "read_upgrade"
+READ_GROUP = "read_group"
 WATCH_AVAILABILITY = "watch_availability"
 CONCLUDE_AVAILABILITY = "conclude_availability"
 WRITE_REPORT = "write_report"
@@ -72,6 +73,17 @@ ALERTS_HEARTBEAT = timedelta(seconds=30)
 REPORT_EVERY = 1.0
 REPORT_EVERY_AT_MOST = 60.0
 HOSTS_PER_REPORT_SECOND = 30
+# A fleet of more hosts than this is carried out in batches: a run that started each of its hosts itself, and heard each
+# of their steps, would have a history without bounds. A batch has so many hosts.
+MOST_DIRECT = 100
+HOSTS_PER_BATCH = 100
+# A batch tells its run what is new each time that this part of a host's time has gone by, within these bounds in
+# seconds. By so much the next host begins later, and the run hears ten times while a host is in work.
+NEWS_PART = 0.1
+NEWS_EVERY = (0.5, 60.0)
+# Groups and states of steps in one message between a batch and its run: it is far below the limit of a payload.
+MOST_GROUPS_TOLD = 20
+MOST_STEPS_TOLD = 200
 # How many nodes of a graph one activation starts, which may take two seconds at most however busy the machine is, and
 # the time until the next ones.
 MOST_STARTS = 20
@@ -95,9 +107,20 @@ def report_every(hosts: int) -> float:
     return max(REPORT_EVERY, min(REPORT_EVERY_AT_MOST, hosts / HOSTS_PER_REPORT_SECOND))
 
 
+def news_every(host_seconds: float) -> float:
+    """Return the least seconds between two messages of a batch to its run, of hosts that take so many seconds."""
+    least, most = NEWS_EVERY
+    return max(least, min(most, host_seconds * NEWS_PART))
+
+
 def task_time(hosts: int) -> timedelta:
     """Return the time for one task of a run of so many hosts."""
     return timedelta(seconds=max(TASK_TIME, min(TASK_TIME_AT_MOST, hosts / HOSTS_PER_TASK_SECOND)))
+
+
+def batch_id(run: str, number: int) -> str:
+    """Return the id of a batch of a run's hosts."""
+    return child_id(run, f"batch/{number}")
 
 
 def child_id(upgrade: str, group: str) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
@@ -13,6 +13,7 @@ with workflow.unsafe.imports_passed_through():
     from model.base import JsonObject, Record
     from model.control import Abort, Who
     from model.inventory import Inventory
+    from model.messages import BatchNews
     from model.notify import Announcement, Occasion
     from model.plan import Action, Phase, Plan, Step
     from model.report import without_repetition
@@ -22,8 +23,8 @@ with workflow.unsafe.imports_passed_through():
     from model.work import StepResult
     from workflows import names
     from workflows.alerts import wait_for_quiet
-    from workflows.children import Children
     from workflows.dag import Machine
+    from workflows.dispatch import Dispatch
     from workflows.executor import Executor, StepError, StoppedError
     from workflows.herald import Herald
     from workflows.ledger import Ledger, iso
@@ -32,12 +33,6 @@ with workflow.unsafe.imports_passed_through():
     from workflows.walker import Walker
     from workflows.windows import WindowKeeper
 
-# Seconds between two requests for the lock of a cloud: at first, and three times as many later.
-LOCK_EVERY = 5.0
-_AT_FIRST = timedelta(minutes=5)
-_LOCK = "lock"
-
-Handle = workflow.ChildWorkflowHandle[Any, Any]
 _Answer = TypeVar("_Answer", bound=Record)
 
 
@@ -58,7 +53,7 @@ class Run(Sharing):
         self.keeper = None
         self._told_phase: Phase | None = None
         self._tries: dict[str, int] = {}
-        self._children = Children(ledger, self._tries, lambda: self.stopping, self.take)
+        self._dispatch = Dispatch(ledger, self._tries, lambda: self.stopping, self.take)
         self._summaries: dict[str, str] = {}
         self._before: JsonObject = {}
         self._after: JsonObject = {}
@@ -124,7 +119,20 @@ class Run(Sharing):
                 self.cancelled()
         if keeping is not None:
             keeping.cancel()
+        await self._close()
         return machine.finished
+
+    async def _close(self) -> None:
+        """Let the batches of hosts end; a cancellation finds nothing more that it could end."""
+        while True:
+            try:
+                await self._dispatch.close()
+            except asyncio.CancelledError:
+                if workflow.cancellation_reason() is None:
+                    raise
+                self.ledger.note(workflow.now(), "abort refused", "run", "what was in work has ended already", "cancel")
+            else:
+                return
 
     def _fits(self, node: str) -> bool:
         """Whether a node may begin now."""
@@ -136,7 +144,7 @@ class Run(Sharing):
         self.herald.begins(steps)
         try:
             if node not in plan.by_id:
-                await self._children.run(node, steps, inventory)
+                await self._dispatch.run(node, steps, inventory)
             elif steps[0].action is Action.GATE:
                 await executor.watched(steps[0], lambda: self._gate(plan, steps[0]))
             elif steps[0].action is Action.ALERTS:
@@ -291,10 +299,15 @@ class Run(Sharing):
             next_run=self._next_run,
         )
 
+    @workflow.signal(name="batch_news", description="Not for you: this run's own batches of hosts tell what is new.")
+    def batch_news(self, news: BatchNews) -> None:
+        """Take what a batch says."""
+        self._dispatch.hear(news)
+
     def tell_children(self, signal: str, order: Who | Abort) -> None:
         """Forward an order to every running child."""
-        self._children.tell(signal, order)
+        self._dispatch.tell(signal, order)
 
     async def children_told(self) -> None:
         """Wait until every order has arrived."""
-        await self._children.told()
+        await self._dispatch.told()

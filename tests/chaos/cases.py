@@ -77,6 +77,11 @@ class Case:
         text = json.dumps([*self.place, self.back, self.fault.model_dump(mode="json")], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
+    @property
+    def in_batches(self) -> bool:
+        """Whether its compute hosts are carried out in batches, as those of a fleet are: half of the cases are so."""
+        return int(self.id, 16) % 2 == 1
+
     def dump(self) -> dict[str, Any]:
         """Return it as plain data."""
         return {"place": list(self.place), "back": self.back, "fault": self.fault.model_dump(mode="json")}

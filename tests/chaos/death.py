@@ -1,6 +1,8 @@
 """Upgrades whose worker, Temporal server, or both are killed at random moments, some of them on their way back.
 
-    python -m tests.chaos.death [--runs 200] [--at-once 8] [--seed S]
+    python -m tests.chaos.death [--runs 200] [--at-once 8] [--seed S] [--compute 2]
+
+With more than a hundred compute hosts (and ``--at-once 1``) it is a fleet, whose hosts are carried out in batches.
 
 Server and worker are those of ``stackroll dev``, processes of their own with a database file; several simulated clouds
 are upgraded at the same time in them. Every run must end as an undisturbed one does, and the journals of its hosts must
@@ -42,12 +44,14 @@ from tests.chaos.clouds import small_cloud
 from tests.chaos.embedded import KINDS, Embedded
 from tests.chaos.told import run_until_told
 from tests.chaos.user import User
-from workflows.names import TASK_QUEUE
+from workflows.names import TASK_QUEUE, task_time
 
 OLD, NEW = "2026.1", "2026.2"
 # Slow enough that deaths fall into jobs, quick enough for many runs.
 SPEED = 40.0
-LONGEST = 600.0
+LONGEST, LONGEST_A_HOST = 600.0, 5.0
+# Of a fleet, so many hosts are out of service at the same time.
+FLEET, UNAVAILABLE = 100, "20%"
 ASK_WITHIN = timedelta(seconds=12)
 SETTLED_WITHIN = 20.0
 # Of the runs, so many are aborted; at a moment when this part of the steps before the commit point has passed.
@@ -95,11 +99,12 @@ class Batch:
         self.runs: list[Going] = []
         self.kills: list[str] = []
 
-    async def run(self, clouds: int) -> None:
+    async def run(self, clouds: int, compute: int) -> None:
         """Upgrade so many clouds, and kill until every run has met its death or has ended."""
         async with contextlib.AsyncExitStack() as stack:
             for _ in range(clouds):
-                sim = await stack.enter_async_context(small_cloud(SPEED))
+                cloud = small_cloud(SPEED, compute=compute, guests=compute + 1)
+                sim = await stack.enter_async_context(cloud)
                 request = _request(sim)
                 before = await read_digest(self._hosts, request.inventory)
                 aborted = self._random.random() < ABORTED
@@ -132,13 +137,13 @@ class Batch:
         await asyncio.sleep(delay)
         begun, user, guests = time.monotonic(), User(run.sim), tuple(run.sim.cloud.nova.guests)
         try:
-            async with asyncio.timeout(LONGEST):
+            async with asyncio.timeout(LONGEST + len(run.request.inventory.hosts) * LONGEST_A_HOST):
                 run.handle = await self._start(run)
                 worker = asyncio.create_task(self._work(user))
                 await self._attend(run, run.handle)
                 await worker
         except TimeoutError:
-            run.problems.append(f"it is still {run.state} after {LONGEST:.0f} s")
+            run.problems.append(f"it is still {run.state} after {time.monotonic() - begun:.0f} s")
         run.over, run.seconds = True, time.monotonic() - begun
         run.problems += await self._judge(run, user, guests)
 
@@ -153,7 +158,12 @@ class Batch:
         while True:
             try:
                 return await self._client.start_workflow(
-                    "RollingUpgrade", content, id=run.id, task_queue=TASK_QUEUE, rpc_timeout=ASK_WITHIN
+                    "RollingUpgrade",
+                    content,
+                    id=run.id,
+                    task_queue=TASK_QUEUE,
+                    task_timeout=task_time(len(run.request.inventory.hosts)),
+                    rpc_timeout=ASK_WITHIN,
                 )
             except RPCError:
                 await asyncio.sleep(0.5)
@@ -225,19 +235,21 @@ def _request(sim: Simulation) -> UpgradeRequest:
         "availability": Availability(enabled=False),
         "approvals": Approvals(plan=Approval.AUTO, commit=Approval.AUTO),
     }
+    if len(inventory.hosts) > FLEET:
+        changes["max_unavailable"] = UNAVAILABLE
     spec = request.spec.model_copy(update=changes)
     return request.model_copy(update={"inventory": inventory, "spec": spec})
 
 
-async def die(runs: int, at_once: int, seed: int, most: int | None = None) -> list[Going]:
+async def die(runs: int, at_once: int, seed: int, compute: int = 2) -> list[Going]:
     """Run batches until so many runs have met a death; return all runs."""
     random_, done = random.Random(seed), list[Going]()
-    for _ in range(most or runs):
+    for _ in range(runs):
         folder = Path(tempfile.mkdtemp(prefix="stackroll-dev-"))
         embedded, hosts = await Embedded.start(folder), Hosts(connect_timeout=5)
         try:
             batch = Batch(embedded, await embedded.client(), hosts, random_)
-            await batch.run(min(at_once, runs))
+            await batch.run(min(at_once, runs), compute)
         finally:
             await hosts.close()
             await embedded.end()
@@ -280,10 +292,11 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--at-once", type=int, default=8)
     parser.add_argument("--seed", type=int, default=int(time.time()) % 1_000_000)
+    parser.add_argument("--compute", type=int, default=2, help="compute hosts of each cloud")
     arguments = parser.parse_args()
     begun = time.monotonic()
     print(f"{arguments.runs} runs, seed {arguments.seed}", flush=True)
-    done = run_until_told(die(arguments.runs, arguments.at_once, arguments.seed))
+    done = run_until_told(die(arguments.runs, arguments.at_once, arguments.seed, arguments.compute))
     print(summary(done, time.monotonic() - begun))
     return 1 if any(run.problems for run in done) else 0
 

@@ -51,8 +51,9 @@ class Matrix:
     async def _make(self, runs: Sequence[tuple[Case, ...]]) -> None:
         chunks: asyncio.Queue[list[tuple[Case, ...]]] = asyncio.Queue()
         size = max(1, min(CHUNK, -(-len(runs) // self._jobs)))
-        for begin in range(0, len(runs), size):
-            chunks.put_nowait(list(runs[begin : begin + size]))
+        for alike in ([run for run in runs if run[0].in_batches is one] for one in (False, True)):
+            for begin in range(0, len(alike), size):
+                chunks.put_nowait(list(alike[begin : begin + size]))
         await asyncio.gather(*(self._serve(chunks) for _ in range(self._jobs)))
 
     async def _serve(self, chunks: asyncio.Queue[list[tuple[Case, ...]]]) -> None:
@@ -60,7 +61,8 @@ class Matrix:
             await self._chunk(chunks.get_nowait())
 
     async def _chunk(self, runs: list[tuple[Case, ...]]) -> None:
-        options = ("--at-once", str(self._at_once), "--until", str(self._until))
+        options = ["--at-once", str(self._at_once), "--until", str(self._until)]
+        options += ["--batches"] if runs[0][0].in_batches else []
         words = (sys.executable, "-m", "tests.chaos.shard", *options)
         process = await asyncio.create_subprocess_exec(
             *words, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=2**20

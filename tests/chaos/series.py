@@ -36,4 +36,7 @@ def _leaves_more(case: Case) -> bool:
 
 
 def _fits(case: Case, run: list[Case]) -> bool:
-    return run[0].back == case.back and all(other.place != case.place for other in run)
+    first = run[0]
+    if (first.back, first.in_batches) != (case.back, case.in_batches):
+        return False
+    return all(other.place != case.place for other in run)

@@ -28,6 +28,7 @@ from tests.chaos.told import run_until_told
 from tests.chaos.trial import Bench, Outcome, Trial
 from workers.codec import data_converter
 from workers.dev import SEARCH_ATTRIBUTES, temporal_binary
+from workflows import names
 
 
 @contextlib.asynccontextmanager
@@ -85,7 +86,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--at-once", type=int, required=True)
     parser.add_argument("--until", type=float, default=math.inf)
+    parser.add_argument("--batches", action="store_true", help="compute hosts are carried out in batches, of one each")
     arguments = parser.parse_args()
+    if arguments.batches:
+        names.MOST_DIRECT, names.HOSTS_PER_BATCH = 0, 1
     runs = [[Case.load(content) for content in run] for run in json.loads(sys.stdin.readline())]
     run_until_told(run_cases(runs, arguments.at_once, arguments.until))
 

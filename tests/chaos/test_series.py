@@ -1,5 +1,7 @@
 """Cases share a run only where each can still be told apart."""
 
+import pytest
+
 from simulator.faults import FaultFile
 from tests.chaos.cases import Case
 from tests.chaos.points import Place
@@ -12,6 +14,13 @@ def case(step: str, *, back: bool = False, times: int | None = 1) -> Case:
     return Case(Place(step, undo=back), fault, back)
 
 
+@pytest.fixture
+def none_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which cases are, their ids decide."""
+    monkeypatch.setattr(Case, "in_batches", False)
+
+
+@pytest.mark.usefixtures("none_in_batches")
 def test_faults_that_happen_once_share_runs_and_none_is_left_out() -> None:
     cases = [case(f"step{number}") for number in range(7)]
     runs = share(cases, 3)
@@ -19,6 +28,13 @@ def test_faults_that_happen_once_share_runs_and_none_is_left_out() -> None:
     assert [one for run in runs for one in run] == cases
 
 
+def test_half_of_the_cases_are_in_batches_and_share_no_run_with_others() -> None:
+    cases = [case(f"step{number}") for number in range(200)]
+    assert 60 < sum(one.in_batches for one in cases) < 140
+    assert all(len({one.in_batches for one in run}) == 1 for run in share(cases, 5))
+
+
+@pytest.mark.usefixtures("none_in_batches")
 def test_a_fault_that_lasts_has_a_run_of_its_own() -> None:
     lasting = case("step0", times=None)
     assert share([case("step1"), lasting, case("step2")], 5) == [(case("step1"), case("step2")), (lasting,)]

@@ -105,6 +105,7 @@ class FakeCloud:
             Planner(self.read_fleet).make_plan,
             RollbackPlanner().make_rollback_plan,
             RollbackPlanner().read_upgrade,
+            RollbackPlanner().read_group,
         ]
         own: list[Callable[..., Any]] = [
             self.read_facts,

@@ -34,10 +34,14 @@ from tests.workflows.rehearsal_cloud import STEPS as REHEARSED
 from tests.workflows.rehearsal_cloud import RehearsalCloud
 from tests.workflows.rehearsal_cloud import request as rehearsal_request
 from workers.dev import SEARCH_ATTRIBUTES, temporal_binary
-from workflows.names import child_id, lock_id
+from workflows import names
+from workflows.names import batch_id, child_id, lock_id
 
 FOLDER = Path(__file__).parent / "histories"
 ME = {"by": "anna", "reason": "test"}
+# How many hosts make a fleet, and how many a batch, in the scenario with batches.
+BATCHED = (0, 2)
+_AS_IT_IS = (names.MOST_DIRECT, names.HOSTS_PER_BATCH)
 # What tells of the machine on which it was recorded, and decides nothing in a replay.
 _HIDDEN = {"identity": "recorder", "stackTrace": ""}
 
@@ -125,7 +129,25 @@ async def rebooted(cloud: FakeCloud, run: Run) -> None:
     await run.handle.result()
 
 
-SCENARIOS: tuple[Scenario, ...] = (complete, retried, aborted, returned, afterwards, rebooted)
+async def batched(cloud: FakeCloud, run: Run) -> None:
+    """Hosts are carried out in batches: paused on the way, one fails and is retried, then all is taken back."""
+    cloud.hold["cmp1/drain"] = asyncio.Event()
+    cloud.fail |= {"cmp2/verify": 3}
+    await run.until(RunState.WAITING)
+    await run.handle.execute_update("approve", {"by": "anna", "gate": "plan"})
+    await cloud.until(lambda: "cmp1/drain" in cloud.running)
+    await run.handle.signal("pause", ME)
+    await run.until(RunState.PAUSED)
+    cloud.hold["cmp1/drain"].set()
+    await run.handle.signal("resume", ME)
+    await run.until(RunState.FAILING)
+    await run.handle.execute_update("retry", {**ME, "step": "cmp2/verify"})
+    await run.until(RunState.WAITING)
+    await run.handle.execute_update("abort", {**ME, "mode": "rollback"})
+    await _unfinished(run)
+
+
+SCENARIOS: tuple[Scenario, ...] = (complete, retried, aborted, returned, afterwards, rebooted, batched)
 
 
 async def _unfinished(run: Run) -> None:
@@ -139,7 +161,9 @@ async def _unfinished(run: Run) -> None:
 async def _record(client: Client, scenario: Scenario) -> dict[str, JsonObject]:
     name = scenario.__name__
     cloud, kind = (RebootCloud(), "RollingReboot") if scenario is rebooted else (FakeCloud(), "RollingUpgrade")
-    asked = request(cloud=name, services=KNOWN_SERVICES, approvals={"plan": "manual", "commit": "auto"})
+    gates = {"plan": "manual", "commit": "manual" if scenario is batched else "auto"}
+    asked = request(cloud=name, services=KNOWN_SERVICES, approvals=gates)
+    names.MOST_DIRECT, names.HOSTS_PER_BATCH = BATCHED if scenario is batched else _AS_IT_IS
     if scenario is rebooted:
         asked = reboot_request(cloud=name, approvals={"plan": "manual"})
     async with running_worker(client, cloud) as queue:
@@ -161,7 +185,8 @@ async def _ids(handle: WorkflowHandle[Any, Any]) -> list[str]:
     """Return the ids of a run and of its children."""
     plans = [await handle.query(query) for query in ("plan", "way_back")]
     groups = [group for plan in plans if plan is not None for group in Plan.model_validate(plan).groups]
-    return [handle.id, *(child_id(handle.id, group) for group in ("availability", *groups))]
+    batches = [batch_id(handle.id, number) for number in range(1, 4)]
+    return [handle.id, *(child_id(handle.id, group) for group in ("availability", *groups)), *batches]
 
 
 async def _histories_of(client: Client, id_: str) -> dict[str, JsonObject]:

@@ -16,10 +16,12 @@ from temporalio.client import WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 
+from tests.workflows.record_histories import BATCHED
 from workers.registry import WORKFLOWS
+from workflows import names
 
 FOLDER = Path(__file__).parent / "histories"
-SCENARIOS = ("complete", "retried", "aborted", "returned", "afterwards", "rebooted", "rehearsed")
+SCENARIOS = ("complete", "retried", "aborted", "returned", "afterwards", "rebooted", "rehearsed", "batched")
 _FORTH = {"RollingUpgrade", "HostUpgrade", "ServiceUpgrade", "AvailabilityWatch", "CloudLock"}
 _BACK = {"HostRollback", "ServiceRollback"}
 _REBOOT = {"RollingReboot", "HostReboot", "AvailabilityWatch", "CloudLock"}
@@ -28,6 +30,7 @@ KINDS = {
     "afterwards": _FORTH | _BACK | {"Rollback"},
     "rebooted": _REBOOT,
     "rehearsed": {"Rehearsal"},
+    "batched": _FORTH | _BACK | {"HostBatch"},
 }
 
 
@@ -41,7 +44,11 @@ def types_in(history: WorkflowHistory) -> str:
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-async def test_stored_histories_are_replayed(scenario: str) -> None:
+async def test_stored_histories_are_replayed(scenario: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if scenario == "batched":
+        # Recorded with a few hosts, which are none too many for batches otherwise.
+        monkeypatch.setattr(names, "MOST_DIRECT", BATCHED[0])
+        monkeypatch.setattr(names, "HOSTS_PER_BATCH", BATCHED[1])
     # The sandbox loads every module anew for every run, and has no say in the order of commands.
     runner = UnsandboxedWorkflowRunner()
     # Without the deadlock detector: how long an activation takes on a busy machine is not what is tested here.
@@ -61,7 +68,7 @@ def test_the_corpus_has_the_run_and_every_kind_of_child(scenario: str) -> None:
         return
     hosts = [history.workflow_id for history in stored if types_in(history) in {"HostUpgrade", "HostReboot"}]
     assert hosts[0] == f"{scenario}/host/cmp1"
-    if scenario in {"retried", "rebooted"}:
+    if scenario in {"retried", "rebooted", "batched"}:
         assert len(hosts) > len({id_.partition("#")[0] for id_ in hosts}), "the failed child and its second try"
 
 
