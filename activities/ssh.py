@@ -61,8 +61,24 @@ class _Line:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     sessions: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(SESSIONS_PER_CONNECTION))
     connection: Any = None
+    watched: bool = False
     users: int = 0
     used: float = 0.0
+
+    def watch(self) -> None:
+        """Notice when the host falls silent, from now on."""
+        if not self.watched:
+            self.connection.set_keepalive(KEEPALIVE_INTERVAL)
+            self.watched = True
+
+    def rest(self) -> None:
+        """Ask the host nothing while nobody uses the connection: with a fleet that is much asked for nothing.
+
+        Only after an answer. Of a connection on which one was missed it must be found out whether it is dead.
+        """
+        if not self.users and self.connection is not None:
+            self.connection.set_keepalive(0)
+            self.watched = False
 
 
 class Hosts:
@@ -105,6 +121,7 @@ class Hosts:
             ) from None
         finally:
             line.users, line.used = line.users - 1, time.monotonic()
+        line.rest()
         _check_sudo(login, done)
         if check and done.status != 0:
             raise StepFailed(
@@ -161,9 +178,11 @@ class Hosts:
     async def _connection(self, login: _Login, line: _Line) -> tuple[Any, bool]:
         async with line.lock:
             if line.connection is not None and not line.connection.is_closed():
+                line.watch()
                 return line.connection, False
             self._make_room()
             line.connection = await self._connect(login)
+            line.watched = True
             return line.connection, True
 
     def _make_room(self) -> None:

@@ -49,7 +49,8 @@ from workers.settings import Settings
 from workflows.names import STATE_KEY, TASK_QUEUE, task_time
 
 QUERIES = ("status", "plan", "timeline", "report", "record")
-LARGEST_PAYLOAD = 256 * 1024
+# To aim at: milliseconds of a host-step, events of a workflow, bytes of a payload.
+AIMS = {"CPU": 15.0, "wall": 25.0, "events": 10_000, "payload": 256 * 1024}
 UPGRADE = "bench"
 # More compute hosts than this are a fleet, of which nobody upgrades half at the same time.
 SMALL = 200
@@ -233,9 +234,26 @@ def show(result: Result) -> None:
     )
     _show_costs(console, result)
     _show_histories(console, result)
+    console.print(f"to aim at: {'; '.join(aims(result))}")
     sizes = [f"{name} {size / 1024:,.0f} kB" for name, size in result.queries.items()]
     console.print(f"answers of queries on the wire: {', '.join(sizes)}")
     console.print(f"peak memory: {', '.join(f'{name} {mb:,.0f} MB' for name, mb in result.peak_mb.items())}")
+
+
+def aims(result: Result) -> list[str]:
+    """Return each aim with what was measured."""
+    histories_ = result.histories.values()
+    largest = max((mine.payloads[0][0] for mine in histories_ if mine.payloads), default=0)
+    measured = {
+        "CPU": (result.data.per_step(result.data.controller), "ms CPU per host-step"),
+        "wall": (result.data.per_step(result.data.wall), "ms wall per host-step"),
+        "events": (max(mine.most_events for mine in histories_), "events in a workflow"),
+        "payload": (largest, "bytes in a payload"),
+    }
+    return [
+        f"{'reached' if value <= AIMS[name] else 'NOT reached'}: {value:,.0f} {unit}, at most {AIMS[name]:,.0f}"
+        for name, (value, unit) in measured.items()
+    ]
 
 
 def _show_costs(console: Console, result: Result) -> None:

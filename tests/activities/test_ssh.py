@@ -55,6 +55,60 @@ async def test_a_lost_connection_is_opened_again(site: Site, hosts: Hosts) -> No
     assert (await hosts.run(site.inventory, "ctl1", "echo back")).stdout == "back\n"
 
 
+async def test_a_host_is_asked_whether_it_is_there_only_while_somebody_waits_for_it(
+    site: Site, hosts: Hosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activities.ssh.KEEPALIVE_INTERVAL", 0.02)
+    asked = []
+    ask = asyncssh.SSHClientConnection._make_keepalive_request
+
+    async def noted(self: asyncssh.SSHClientConnection) -> None:
+        asked.append(self)
+        await ask(self)
+
+    monkeypatch.setattr(asyncssh.SSHClientConnection, "_make_keepalive_request", noted)
+    for _ in range(2):
+        asked.clear()
+        await hosts.run(site.inventory, "ctl1", "sleep 0.3")
+        assert asked
+        asked.clear()
+        await asyncio.sleep(0.3)
+        assert not asked
+
+
+async def test_a_host_that_fell_silent_while_nobody_waited_is_connected_to_anew(
+    site: Site, hosts: Hosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activities.ssh.KEEPALIVE_INTERVAL", 0.1)
+    await hosts.run(site.inventory, "ctl1", "true")
+    (silent,) = site.host.connections
+    silent._transport.pause_reading()
+    assert (await hosts.run(site.inventory, "ctl1", "echo here")).stdout == "here\n"
+    silent.abort()
+
+
+async def test_after_an_answer_was_missed_it_is_found_out_whether_the_connection_is_dead(
+    site: Site, hosts: Hosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activities.ssh.KEEPALIVE_INTERVAL", 0.3)
+    hosts._connect_timeout = 0.0
+    await _first(site, hosts)
+    (silent,) = site.host.connections
+    silent._transport.pause_reading()
+    with pytest.raises(Unreachable, match="no result within"):
+        await hosts.run(site.inventory, "ctl1", "true", timeout=0.2)
+    (line,) = hosts._lines.values()
+    await asyncio.wait_for(line.connection.wait_closed(), 10)
+    silent.abort()
+
+
+async def _first(site: Site, hosts: Hosts) -> None:
+    """Run a first command, which has time to connect."""
+    limit, hosts._connect_timeout = hosts._connect_timeout, 10.0
+    await hosts.run(site.inventory, "ctl1", "true")
+    hosts._connect_timeout = limit
+
+
 async def test_a_connection_lost_in_the_middle_says_so(site: Site, hosts: Hosts) -> None:
     (site.root / "begun").unlink(missing_ok=True)
     running = asyncio.create_task(hosts.run(site.inventory, "ctl1", "mkfifo $LAB/f; : >$LAB/f; read x <$LAB/f"))
