@@ -45,7 +45,13 @@ async def fails(run: Run) -> str:
     return str(failure.value.cause)
 
 
-async def test_every_step_is_carried_out_once_and_every_batch_comes_to_its_end(temporal: Client) -> None:
+@pytest.mark.parametrize(("groups", "steps"), [(20, 200), (1, 2)])
+async def test_every_step_is_carried_out_once_and_every_batch_comes_to_its_end(
+    temporal: Client, monkeypatch: pytest.MonkeyPatch, groups: int, steps: int
+) -> None:
+    """Also where messages have room for little."""
+    monkeypatch.setattr(names, "MOST_GROUPS_TOLD", groups)
+    monkeypatch.setattr(names, "MOST_STEPS_TOLD", steps)
     cloud = FakeCloud()
     async with running_worker(temporal, cloud) as queue:
         run = await start(temporal, queue, request(computes=5, max_unavailable=2))
@@ -54,7 +60,7 @@ async def test_every_step_is_carried_out_once_and_every_batch_comes_to_its_end(t
         report = await run.handle.query("report", result_type=Report)
         ended = await batches_of(temporal, run)
     assert max(Counter(cloud.calls).values()) == 1
-    assert {step.id for step in plan.steps if "/host/" not in step.id} >= set(cloud.calls)
+    assert {step.id for step in plan.steps} >= set(cloud.calls)
     assert {s.state for s in report.steps} == {StepState.DONE}
     told = {(event.subject, event.kind) for event in report.events}
     assert told >= {(f"cmp{host}/switch", kind) for host in range(1, 6) for kind in ("running", "done")}
