@@ -47,7 +47,7 @@ class Drain:
             StepFailed: guests are left that cannot be moved, or time is over.
         """
         started, pause = time.monotonic(), self._charge.poll
-        await self._watch.prepare()
+        await self._watch.prepare(self._traffic.zones)
         while True:
             decision = await self._decide()
             if decision.done:

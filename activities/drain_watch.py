@@ -2,7 +2,7 @@
 
 import asyncio
 import shlex
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from activities import fleet, openstack, servers
@@ -77,14 +77,14 @@ class Watcher:
         """Return those of its groups whose members are to be on different hosts."""
         return tuple(group for group in self.groups_of(guest) if group.policy in SPREAD)
 
-    async def prepare(self) -> None:
-        """Read what does not change while the drain goes on."""
+    async def prepare(self, zones: Callable[[Inventory], Awaitable[dict[str, str]]]) -> None:
+        """Read what does not change while the drain goes on; ``zones`` knows where hosts are."""
         self._providers = await openstack.providers_of(self._inventory, self._host)
         if not self._charge.full:
             return
         self._groups, self.zones, here = await asyncio.gather(
             fleet.read_groups(self._inventory),
-            fleet.read_zones(self._inventory),
+            zones(self._inventory),
             servers.read_guests(self._inventory, host=self._host),
         )
         mine = {guest.id for guest in here}

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from temporalio import activity
 
-from activities import fleet, openstack, servers
+from activities import openstack, servers
 from activities.context import progress, remaining, step_activity
 from activities.traffic import Traffic
 from model.actions import ReturnGuestsParams
@@ -28,7 +28,7 @@ class HomecomingActivities:
         """Move guests back to a host; one that cannot go is no failure, and is told."""
         since, begun, limit = _ordered_at(), time.monotonic(), min(params.timeout, remaining(work))
         refused: dict[str, list[str]] = {}
-        zones = await fleet.read_zones(work.inventory)
+        zones = await self._traffic.zones(work.inventory)
         while True:
             found = await self._look(work, params, since, refused)
             open_ = [id_ for id_, one in found.items() if one.place in (Place.READY, Place.MOVING)]

@@ -285,7 +285,7 @@ def _explain(login: _Login, error: Exception) -> StackrollError:
             remedy="name a private key in OpenSSH format without passphrase as ssh.key, and a known_hosts file",
         )
     return Unreachable(
-        f"no SSH connection to {where} as {login.user} ({error or type(error).__name__})",
+        f"no SSH connection to {where} as {login.user} ({str(error) or type(error).__name__})",
         host=login.host,
         remedy="see whether the host is up and its sshd answers; the step goes on by itself as soon as it does",
     )

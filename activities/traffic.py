@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
-from activities import servers
+from activities import fleet, servers
 from model.fleet import ServerGroup
 from model.inventory import Inventory
 from model.limits import find_hindrance
@@ -19,6 +19,8 @@ from model.rolling import Limits
 
 # Seconds within which nova must show what it has taken on.
 UNSEEN = 10.0
+# Seconds for which the zones of hosts are known: each drain asks for those of the whole fleet, and they hardly change.
+ZONES_KNOWN = 60.0
 
 
 @dataclass
@@ -32,6 +34,16 @@ class Traffic:
     _looks: dict[str, tuple[float, tuple[Migration, ...]]] = field(default_factory=dict)
     _locks: dict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     _asked: dict[str, dict[str, tuple[float, Migration]]] = field(default_factory=lambda: defaultdict(dict))
+    _zones: dict[str, tuple[float, dict[str, str]]] = field(default_factory=dict)
+
+    async def zones(self, inventory: Inventory) -> dict[str, str]:
+        """Return the availability zone of each compute host, read not long ago."""
+        async with self._locks[f"{inventory.cloud} zones"]:
+            read, known = self._zones.get(inventory.cloud, (0.0, {}))
+            if not known or time.monotonic() - read > ZONES_KNOWN:
+                known = await fleet.read_zones(inventory)
+                self._zones[inventory.cloud] = (time.monotonic(), known)
+            return known
 
     async def begin(
         self,

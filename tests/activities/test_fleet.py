@@ -1,5 +1,6 @@
 """The whole fleet, read from a nova and a placement over HTTP."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from activities import servers
 from activities.errors import Unreachable
 from activities.fleet import read_fleet, read_zones
+from activities.traffic import Traffic
 from model.fleet import GroupPolicy
 from model.inventory import Inventory
 from tests.activities.fake_openstack import FakeCloud, serve
@@ -142,3 +144,21 @@ async def test_images_of_an_older_nova_are_asked_of_glance(
     guests = {guest.name: guest.image_properties for guest in await servers.read_guests(inventory)}
     assert guests["a"]["hw_mem_encryption"] == "true"
     assert guests["b"] == {}
+
+
+async def test_drains_ask_for_the_zones_of_the_fleet_once_in_a_while(
+    inventory: Inventory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    async def read(known: Inventory) -> dict[str, str]:
+        asked.append(known.cloud)
+        return {"cmp1": "nova"}
+
+    monkeypatch.setattr("activities.fleet.read_zones", read)
+    traffic = Traffic()
+    found = await asyncio.gather(*(traffic.zones(inventory) for _ in range(5)))
+    assert (found, len(asked)) == ([{"cmp1": "nova"}] * 5, 1)
+    monkeypatch.setattr("activities.traffic.ZONES_KNOWN", 0.0)
+    await traffic.zones(inventory)
+    assert len(asked) == 2
