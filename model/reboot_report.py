@@ -1,6 +1,8 @@
 """What a rolling reboot did to hosts and guests: counted from the steps and from what its drains have told."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from model.base import JsonObject, Record
@@ -103,29 +105,34 @@ def report_fleet(
     rows = _rows(plan, details)
     guests = _guests(rows, _off(plan, details))
     pauses = [float(row["paused"]) for row in rows if row.get("paused") is not None]
-    ordered = sorted(guests, key=lambda line: (-line.failed, -line.moves, -line.restarts, line.name, line.guest))
-    hows: dict[str, int] = {}
-    for line in guests:
-        for how in line.how:
-            hows[how] = hows.get(how, 0) + 1
+    ordered = sorted(guests, key=lambda guest: (-guest.failed, -guest.moves, -guest.restarts, guest.name, guest.guest))
+    hows = Counter(how for guest in guests for how in guest.how)
+    waves = _waves(plan)
+    groups = [group for group in plan.groups if group.startswith("host/")]
     return FleetReport(
-        hosts=tuple(_host(plan, group, steps, details) for group in plan.groups if group.startswith("host/")),
-        guests=tuple(ordered[:MOST_GUESTS]),
+        hosts=tuple(_host(plan, group, waves, steps, details) for group in groups),
+        guests=tuple(guest.line for guest in ordered[:MOST_GUESTS]),
         left_out=max(0, len(ordered) - MOST_GUESTS),
-        movers=sum(line.moves > 0 for line in guests),
-        moves=sum(line.moves for line in guests),
-        most=max((line.moves for line in guests), default=0),
-        failed=sum(line.failed for line in guests),
+        movers=sum(guest.moves > 0 for guest in guests),
+        moves=sum(guest.moves for guest in guests),
+        most=max((guest.moves for guest in guests), default=0),
+        failed=sum(guest.failed for guest in guests),
         predicted=outlook.cost.moves if outlook.cost else 0,
         bound=outlook.bound,
-        hows=hows,
+        hows=dict(hows),
         paused=max(pauses, default=None),
         pauses=len(pauses),
         skipped=outlook.skipped,
     )
 
 
-def _host(plan: Plan, group: str, steps: Mapping[str, StepStatus], details: Mapping[str, JsonObject]) -> HostLine:
+def _host(
+    plan: Plan,
+    group: str,
+    waves: Mapping[str, int],
+    steps: Mapping[str, StepStatus],
+    details: Mapping[str, JsonObject],
+) -> HostLine:
     host, members = group.removeprefix("host/"), plan.members(group)
     seconds: dict[str, float] = {}
     for step in members:
@@ -139,7 +146,7 @@ def _host(plan: Plan, group: str, steps: Mapping[str, StepStatus], details: Mapp
     state = StepState.DONE if states == {StepState.DONE} else _worst(states)
     return HostLine(
         host=host,
-        wave=_wave(plan, host),
+        wave=waves.get(host, 0),
         state=state,
         seconds=seconds,
         away=_between(begun, ended) if over and begun and ended else None,
@@ -157,9 +164,14 @@ def _left(told: JsonObject) -> int:
     return sum(row.get("to") != row.get("from") or "from" not in row for row in rows)
 
 
-def _wave(plan: Plan, host: str) -> int:
-    waves = (step for step in plan.steps if step.action is Action.WATCH_HOSTS and step.id.startswith("wave/"))
-    return next((int(step.id.split("/")[1]) for step in waves if host in step.params["hosts"]), 0)
+def _waves(plan: Plan) -> dict[str, int]:
+    """Return the wave of each host, looked up once: a fleet has as many hosts as it has looks at them."""
+    looks = (step for step in plan.steps if step.action is Action.WATCH_HOSTS and step.id.startswith("wave/"))
+    found: dict[str, int] = {}
+    for step in looks:
+        for host in step.params["hosts"]:
+            found.setdefault(host, int(step.id.split("/")[1]))
+    return found
 
 
 def _worst(states: set[StepState]) -> StepState:
@@ -169,8 +181,8 @@ def _worst(states: set[StepState]) -> StepState:
 
 def guest_line(plan: Plan, details: Mapping[str, JsonObject], guest: str) -> GuestLine | None:
     """Return what was done to the guest of this id, or of this name; None when nothing was."""
-    lines = _guests(_rows(plan, details), _off(plan, details))
-    return next((line for line in lines if guest in (line.guest, line.name)), None)
+    found = _guests(_rows(plan, details), _off(plan, details))
+    return next((one.line for one in found if guest in (one.guest, one.name)), None)
 
 
 def tell_guest(line: GuestLine) -> str:
@@ -200,34 +212,67 @@ def _off(plan: Plan, details: Mapping[str, JsonObject]) -> dict[str, float]:
     return found
 
 
-def _guests(rows: Iterable[JsonObject], off: Mapping[str, float]) -> list[GuestLine]:
-    found: dict[str, GuestLine] = {}
+def _guests(rows: Iterable[JsonObject], off: Mapping[str, float]) -> list["_Guest"]:
+    found: dict[str, _Guest] = {}
     for row in rows:
         id_ = str(row["guest"])
-        line = found.get(id_) or GuestLine(guest=id_)
-        found[id_] = _with(line, row)
-    return [line.model_copy(update={"off": _longest(line.off, off.get(line.guest))}) for line in found.values()]
+        if id_ not in found:
+            found[id_] = _Guest(id_)
+        found[id_].add(row)
+    for guest in found.values():
+        guest.off = _longest(guest.off, off.get(guest.guest))
+    return list(found.values())
 
 
-def _with(line: GuestLine, row: JsonObject) -> GuestLine:
-    how, source, target = str(row.get("how", "live")), row.get("from"), row.get("to")
-    moved = how != "stop"
-    path = (*line.path, *((source,) if source and line.path[-1:] != (source,) else ()), *((target,) if moved else ()))
-    failed = row.get("failed") or {}
-    seconds = row.get("seconds")
-    return line.model_copy(
-        update={
-            "name": row.get("name") or line.name,
-            "how": (*line.how, how),
-            "path": tuple(str(name) for name in path if name),
-            "moves": line.moves + moved,
-            "seconds": (*line.seconds, float(seconds)) if seconds is not None else line.seconds,
-            "paused": _longest(line.paused, row.get("paused")),
-            "off": _longest(line.off, row.get("off")),
-            "failed": line.failed + (sum(failed.values()) if isinstance(failed, dict) else int(failed)),
-            "restarts": line.restarts + (not moved),
-        }
-    )
+@dataclass(slots=True)
+class _Guest:
+    """What is known of a guest while it is counted; of a fleet's only those that are told become records."""
+
+    guest: str
+    name: str = ""
+    how: list[str] = field(default_factory=list)
+    path: list[str] = field(default_factory=list)
+    moves: int = 0
+    seconds: list[float] = field(default_factory=list)
+    paused: float | None = None
+    off: float | None = None
+    failed: int = 0
+    restarts: int = 0
+
+    def add(self, row: JsonObject) -> None:
+        """Take what a drain has told of it."""
+        how, source, target = str(row.get("how", "live")), row.get("from"), row.get("to")
+        moved = how != "stop"
+        self.name = row.get("name") or self.name
+        self.how.append(how)
+        if source and self.path[-1:] != [source]:
+            self.path.append(str(source))
+        if moved and target:
+            self.path.append(str(target))
+        self.moves += moved
+        self.restarts += not moved
+        if row.get("seconds") is not None:
+            self.seconds.append(float(row["seconds"]))
+        self.paused = _longest(self.paused, row.get("paused"))
+        self.off = _longest(self.off, row.get("off"))
+        failed = row.get("failed") or {}
+        self.failed += sum(failed.values()) if isinstance(failed, dict) else int(failed)
+
+    @property
+    def line(self) -> GuestLine:
+        """The record of it."""
+        return GuestLine(
+            guest=self.guest,
+            name=self.name,
+            how=tuple(self.how),
+            path=tuple(self.path),
+            moves=self.moves,
+            seconds=tuple(self.seconds),
+            paused=self.paused,
+            off=self.off,
+            failed=self.failed,
+            restarts=self.restarts,
+        )
 
 
 def _longest(known: float | None, other: float | None) -> float | None:
