@@ -14,6 +14,7 @@ def test_every_action_of_a_plan_is_an_activity_of_the_worker() -> None:
         names.PLAN_REBOOT,
         names.MAKE_ROLLBACK_PLAN,
         names.READ_UPGRADE,
+        names.READ_GROUP,
         names.WATCH_AVAILABILITY,
         names.CONCLUDE_AVAILABILITY,
         names.WRITE_REPORT,
