@@ -59,6 +59,13 @@ def newest_states(root: Iterable[StepStatus], told: Iterable[StepStatus]) -> dic
     return states
 
 
+def interrupted(steps: Iterable[StepStatus]) -> tuple[StepStatus, ...]:
+    """Return what a group was at when its workflow was ended: the steps in work, else the first that has not passed."""
+    states = tuple(steps)
+    at = tuple(one for one in states if one.state in (StepState.RUNNING, StepState.UNDOING))
+    return at or tuple(one for one in states if one.state not in (StepState.DONE, StepState.SKIPPED))[:1]
+
+
 def mark_undone(states: Mapping[str, StepStatus], undone: Iterable[str]) -> dict[str, StepStatus]:
     """Return the states, with these steps marked as taken back."""
     marks = {"state": StepState.UNDONE, "undone": True}

@@ -10,7 +10,7 @@ with workflow.unsafe.imports_passed_through():
     from model.inventory import Inventory
     from model.messages import BatchNews, GroupAsked, GroupEnd, GroupRequest, GroupStatus
     from model.plan import Step, hosts_asked
-    from model.rollback import newest_states
+    from model.rollback import interrupted, newest_states
     from model.status import StepState, StepStatus
     from workflows import names
     from workflows.batches import Batches
@@ -18,7 +18,6 @@ with workflow.unsafe.imports_passed_through():
     from workflows.executor import UNDO, StepError, StoppedError, tries_key
     from workflows.ledger import Ledger
     from workflows.rollback_plan import BACK
-    from workflows.tally import ACTIVE
 
 _PASSED = (StepState.DONE, StepState.SKIPPED)
 
@@ -87,10 +86,9 @@ class Dispatch:
         for status in states:
             if status != self._ledger.steps[status.id]:
                 self._take(status)
-        at = [one for one in states if one.state in ACTIVE] or [one for one in states if one.state not in _PASSED][:1]
         error = f"its workflow {id_} was ended before it had: {problem}. What it has begun on the host may still be "
         error += "running: a retry waits for it"
-        for status in at:
+        for status in interrupted(states):
             self._take(status.model_copy(update={"state": StepState.FAILED, "error": error}))
 
     async def _ask(self, id_: str) -> GroupStatus:

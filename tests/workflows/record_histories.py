@@ -48,15 +48,20 @@ _HIDDEN = {"identity": "recorder", "stackTrace": ""}
 Scenario = Callable[[FakeCloud, Run], Awaitable[None]]
 
 
-async def complete(cloud: FakeCloud, run: Run) -> None:
-    """Every step passes; on the way it is approved, paused while a host is drained, and resumed."""
-    cloud.hold["cmp1/drain"] = asyncio.Event()
+async def _pause_in_drain(cloud: FakeCloud, run: Run) -> None:
+    """Approve the plan, and pause while the first host is drained, which then goes on."""
     await run.until(RunState.WAITING)
     await run.handle.execute_update("approve", {"by": "anna", "gate": "plan"})
     await cloud.until(lambda: "cmp1/drain" in cloud.running)
     await run.handle.signal("pause", ME)
     await run.until(RunState.PAUSED)
     cloud.hold["cmp1/drain"].set()
+
+
+async def complete(cloud: FakeCloud, run: Run) -> None:
+    """Every step passes; on the way it is approved, paused while a host is drained, and resumed."""
+    cloud.hold["cmp1/drain"] = asyncio.Event()
+    await _pause_in_drain(cloud, run)
     await run.handle.signal("resume", ME)
     await run.handle.result()
 
@@ -116,12 +121,7 @@ async def rebooted(cloud: FakeCloud, run: Run) -> None:
     """A rolling reboot: paused and limited on its way, one host fails behind its reboot and is retried."""
     cloud.hold["cmp1/drain"] = asyncio.Event()
     cloud.fail |= {"cmp2/verify": 3}
-    await run.until(RunState.WAITING)
-    await run.handle.execute_update("approve", {"by": "anna", "gate": "plan"})
-    await cloud.until(lambda: "cmp1/drain" in cloud.running)
-    await run.handle.signal("pause", ME)
-    await run.until(RunState.PAUSED)
-    cloud.hold["cmp1/drain"].set()
+    await _pause_in_drain(cloud, run)
     await run.handle.execute_update("limits", {**ME, "max_unavailable": 2, "per_source": 4})
     await run.handle.signal("resume", ME)
     await run.until(RunState.FAILING)
@@ -133,12 +133,7 @@ async def batched(cloud: FakeCloud, run: Run) -> None:
     """Hosts are carried out in batches: paused on the way, one fails and is retried, then all is taken back."""
     cloud.hold["cmp1/drain"] = asyncio.Event()
     cloud.fail |= {"cmp2/verify": 3}
-    await run.until(RunState.WAITING)
-    await run.handle.execute_update("approve", {"by": "anna", "gate": "plan"})
-    await cloud.until(lambda: "cmp1/drain" in cloud.running)
-    await run.handle.signal("pause", ME)
-    await run.until(RunState.PAUSED)
-    cloud.hold["cmp1/drain"].set()
+    await _pause_in_drain(cloud, run)
     await run.handle.signal("resume", ME)
     await run.until(RunState.FAILING)
     await run.handle.execute_update("retry", {**ME, "step": "cmp2/verify"})

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import pytest
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError
@@ -158,15 +158,13 @@ async def _batch(client: Client, run: Run) -> None:
 
 @pytest.mark.parametrize("end", [_host, _batch])
 async def test_what_somebody_terminates_by_hand_is_a_failure_to_be_decided_about(
-    temporal: Client, end: Callable[[Client, Run], object]
+    temporal: Client, end: Callable[[Client, Run], Awaitable[None]]
 ) -> None:
     cloud = FakeCloud(hold={"cmp1/drain": asyncio.Event()})
     async with running_worker(temporal, cloud) as queue:
         run = await start(temporal, queue, request(computes=1))
         await cloud.until(lambda: "cmp1/drain" in cloud.running)
-        ending = end(temporal, run)
-        assert asyncio.iscoroutine(ending)
-        await ending
+        await end(temporal, run)
         status = await run.until(RunState.FAILING)
         assert [step.id for step in status.failed] == ["cmp1/drain"]
         assert "terminated" in status.failed[0].error.lower()
