@@ -36,7 +36,7 @@ test-all: setup
 # Every step with every fault, and 200 upgrades whose worker or server dies; on the simulator, some hours. Beforehand:
 # `make chaos ARGS="--list"`. One case again: `make chaos CASE=5d0f3c48`.
 chaos: setup
-	$(BIN)/python -m tests.chaos.matrix $(if $(CASE),--case $(CASE),--share 5) $(ARGS)
+	$(BIN)/python -m tests.chaos.matrix $(if $(CASE),--case $(CASE),--share 8) $(ARGS)
 	$(if $(CASE)$(ARGS),,$(MAKE) death)
 
 RUNS ?= 200

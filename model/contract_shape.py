@@ -6,6 +6,7 @@ one shape. What is empty (null, "", [], {}) says nothing of what would be there.
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any
 
 from model.base import Record
@@ -89,8 +90,13 @@ def _ends(path: Path, ends: Iterable[str]) -> bool:
 
 
 def _is_end(names: Path, end: str) -> bool:
-    parts = tuple(end.removeprefix("/").split("."))
+    parts = _parts(end)
     return names == parts if end.startswith("/") else names[-len(parts) :] == parts
+
+
+@cache
+def _parts(end: str) -> Path:
+    return tuple(end.removeprefix("/").split("."))
 
 
 def merged(shapes: Iterable[Shape]) -> Shape | None:

@@ -1,6 +1,7 @@
 """The worker: carries out workflows and activities until it is told to end, and hands back what it holds."""
 
 import asyncio
+import gc
 import signal
 import sys
 from datetime import timedelta
@@ -40,6 +41,18 @@ def make_worker(
     )
 
 
+def collect_seldom() -> None:
+    """Let the garbage collector look less often, and never again at what is there by now: modules and models.
+
+    A whole collection looks at half a million objects that live as long as the worker, holds up everything for 0.2
+    seconds, and came so often that it took a twelfth of the CPU time of an upgrade. What a run leaves behind is freed
+    by its reference counts, and the rest is still collected.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+
+
 async def run_worker(settings: Settings | None = None) -> int:
     """Run a worker until SIGINT or SIGTERM; return the exit status."""
     stop = asyncio.Event()
@@ -47,6 +60,7 @@ async def run_worker(settings: Settings | None = None) -> int:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     client = await connect(settings)
     activities = Activities()
+    collect_seldom()
     try:
         async with make_worker(client, activities, sandboxed=False):
             await stop.wait()

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 from model.inventory import Role
@@ -71,7 +72,7 @@ class Case:
     fault: Fault
     back: bool = False
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Stable and short: the same fault at the same step has it in every run of the matrix."""
         text = json.dumps([*self.place, self.back, self.fault.model_dump(mode="json")], sort_keys=True)

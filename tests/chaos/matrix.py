@@ -1,9 +1,11 @@
 """The matrix: each step of a whole upgrade, forth and back, with each fault that can hit it.
 
     python -m tests.chaos.matrix [--sample N] [--seed S] [--case ID] [--jobs 2] [--at-once 6] [--share 5] [--list]
+                                 [--done FILE]
 
 It records undisturbed runs, makes the cases from them, prints their number, and runs them in processes of their own,
-each with a Temporal server and several simulated clouds. What failed is written to a folder, with the fault's file.
+each with a Temporal server and several simulated clouds. What failed is written to a folder, with the fault's file. With
+``--done`` it goes on where it was interrupted: what has passed is added to the file, and left out when it is there.
 """
 
 import argparse
@@ -25,16 +27,32 @@ from tests.chaos.told import run_until_told
 
 # A process runs so many cases, and is then replaced by a fresh one with a fresh server.
 CHUNK = 48
+# What has not happened in a run with others is tried with others so often again, before it gets a run of its own.
+AGAIN_TOGETHER = 2
 
 
 class Matrix:
     """Runs cases in several processes, and counts."""
 
-    def __init__(self, jobs: int, at_once: int, folder: Path, *, share: int = 1, until: float = math.inf) -> None:
-        """``share``: so many cases to a run; ``until``: no run is begun after this moment of the monotonic clock."""
+    def __init__(
+        self,
+        jobs: int,
+        at_once: int,
+        folder: Path,
+        *,
+        share: int = 1,
+        until: float = math.inf,
+        done: Path | None = None,
+    ) -> None:
+        """Prepare.
+
+        ``share``: so many cases to a run; ``until``: no run is begun after this moment of the monotonic clock; ``done``:
+        where the ids of those are added that have passed.
+        """
         self._jobs, self._at_once, self._folder, self._until = jobs, at_once, folder, until
-        self._share = share
+        self._share, self._done = share, done
         self.results: list[dict[str, Any]] = []
+        self._missed: list[Case] = []
         self._alone: list[Case] = []
         self._total = 0
 
@@ -42,7 +60,12 @@ class Matrix:
         """Run the cases; return what came of each."""
         self._total = len(cases)
         await self._make(share(cases, self._share))
-        alone, self._alone = self._alone, []
+        for _ in range(AGAIN_TOGETHER):
+            missed, self._missed = self._missed, []
+            if missed:
+                print(f"{len(missed)} cases whose fault did not happen are put into other runs", flush=True)
+                await self._make(share(missed, self._share))
+        alone = [*self._alone, *self._missed]
         if alone:
             print(f"{len(alone)} cases that say nothing yet get a run of their own", flush=True)
             await self._make([(case,) for case in alone])
@@ -98,11 +121,13 @@ class Matrix:
             self._take(run, {**gone, "problems": [f"its process ended with status {process.returncode}"]})
 
     def _take(self, run: tuple[Case, ...], result: dict[str, Any]) -> None:
-        """Note what came of a run; a case of which it says nothing is run again alone."""
+        """Note what came of a run; a case of which it says nothing is run again."""
         for case in run:
             happened = case.id in result["happened"]
-            if len(run) > 1 and (result["problems"] or not happened):
+            if len(run) > 1 and result["problems"]:
                 self._alone.append(case)
+            elif len(run) > 1 and not happened:
+                self._missed.append(case)
             else:
                 self._note(case, {**result, "id": case.id, "happened": happened}, len(run))
         if len(run) > 1 and result["problems"]:
@@ -118,6 +143,9 @@ class Matrix:
         print(f"{head}  {case.id} {case.text}{more}", flush=True)
         if result["problems"]:
             self._keep(case, result)
+        elif self._done is not None:
+            with self._done.open("a") as file:
+                file.write(f"{case.id}\n")
 
     def _keep(self, case: Case, result: dict[str, Any]) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -165,9 +193,10 @@ def main() -> int:
     parser.add_argument("--grep", help="only cases whose line contains this")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--at-once", type=int, default=6, help="clouds in each process")
-    parser.add_argument("--share", type=int, default=1, help="cases to a run, of faults that happen once")
+    parser.add_argument("--share", type=int, default=1, help="cases to a run, of faults that it gets over")
     parser.add_argument("--enough", type=float, default=math.inf, help="after so many seconds begin no other case")
     parser.add_argument("--list", action="store_true", help="only print the cases")
+    parser.add_argument("--done", type=Path, help="a file: cases in it are left out, those that pass are added")
     parser.add_argument("--failures", type=Path, default=Path("chaos-failures"))
     arguments = parser.parse_args()
     begun = time.monotonic()
@@ -175,11 +204,22 @@ def main() -> int:
     steps = len({case.place for case in cases})
     print(f"{len(cases)} cases at {steps} steps and compensations; seed {arguments.seed}", flush=True)
     wanted = chosen(cases, arguments)
+    if arguments.done is not None and arguments.done.exists():
+        passed = set(arguments.done.read_text().split())
+        wanted, every = [case for case in wanted if case.id not in passed], len(wanted)
+        print(f"{every - len(wanted)} of them have passed before and are left out", flush=True)
     if arguments.list:
         print("\n".join(f"{case.id} {case.text}" for case in wanted))
         return 0
     until = begun + arguments.enough
-    matrix = Matrix(arguments.jobs, arguments.at_once, arguments.failures, share=arguments.share, until=until)
+    matrix = Matrix(
+        arguments.jobs,
+        arguments.at_once,
+        arguments.failures,
+        share=arguments.share,
+        until=until,
+        done=arguments.done,
+    )
     results = run_until_told(matrix.run(wanted))
     print(summary(results, time.monotonic() - begun))
     return 1 if any(result["problems"] for result in results) else 0

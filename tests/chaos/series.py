@@ -1,8 +1,8 @@
-"""Which cases share a run: faults that pass by themselves, each at a step of its own.
+"""Which cases share a run: faults that a run gets over, each at a step of its own.
 
-An upgrade costs seconds of a core, and most faults that happen once are got over within their step: a run can meet
-several on its way. What comes of each is still known: a case whose fault did not happen, because an earlier one had
-ended the run, and every case of a run that ended badly, gets a run of its own.
+An upgrade costs seconds of a core, and most faults are got over within their step: a run can meet several on its way.
+What comes of each is still known: a case whose fault did not happen, because an earlier one had ended the run or had
+been mended together with it, is put into another run, and every case of a run that ended badly gets one of its own.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ def share(cases: Sequence[Case], size: int) -> list[tuple[Case, ...]]:
     open_: list[list[Case]] = []
     runs: list[list[Case]] = []
     for case in cases:
-        if case.lasting or _leaves_more(case) or size < 2:
+        if _ends_its_run(case) or _leaves_more(case) or size < 2:
             runs.append([case])
             continue
         fitting = next((run for run in open_ if _fits(case, run)), None)
@@ -28,6 +28,11 @@ def share(cases: Sequence[Case], size: int) -> list[tuple[Case, ...]]:
         if len(fitting) == size:
             open_.remove(fitting)
     return [tuple(run) for run in runs]
+
+
+def _ends_its_run(case: Case) -> bool:
+    """Tell whether a fault stays until the run has turned back: an API is asked again, and on the way back it waits."""
+    return case.lasting and not case.back and case.fault.how != "http"
 
 
 def _leaves_more(case: Case) -> bool:

@@ -28,6 +28,7 @@ from tests.chaos.told import run_until_told
 from tests.chaos.trial import Bench, Outcome, Trial
 from workers.codec import data_converter
 from workers.dev import SEARCH_ATTRIBUTES, temporal_binary
+from workers.worker import collect_seldom
 from workflows import names
 
 
@@ -46,6 +47,7 @@ async def bench() -> AsyncIterator[Bench]:
         ) as environment,
         placing_worker(environment.client) as (queue, placing, hosts),
     ):
+        collect_seldom()
         yield Bench(environment.client, queue, placing, hosts)
 
 

@@ -8,8 +8,9 @@ from tests.chaos.points import Place
 from tests.chaos.series import share
 
 
-def case(step: str, *, back: bool = False, times: int | None = 1) -> Case:
-    content = {"on": "ctl1", "at": "units", "how": "exit", "times": times}
+def case(step: str, *, back: bool = False, times: int | None = 1, how: str = "exit") -> Case:
+    where = {"on": "glance", "at": "GET /", "status": 500} if how == "http" else {"on": "ctl1", "at": "units"}
+    content = {**where, "how": how, "times": times}
     (fault,) = FaultFile.model_validate({"faults": [content]}).faults
     return Case(Place(step, undo=back), fault, back)
 
@@ -35,9 +36,16 @@ def test_half_of_the_cases_are_in_batches_and_share_no_run_with_others() -> None
 
 
 @pytest.mark.usefixtures("none_in_batches")
-def test_a_fault_that_lasts_has_a_run_of_its_own() -> None:
+def test_a_fault_that_turns_the_run_back_has_a_run_of_its_own() -> None:
     lasting = case("step0", times=None)
     assert share([case("step1"), lasting, case("step2")], 5) == [(case("step1"), case("step2")), (lasting,)]
+
+
+@pytest.mark.usefixtures("none_in_batches")
+def test_faults_that_are_got_over_once_they_are_mended_share_runs() -> None:
+    at_apis = [case(f"step{number}", times=None, how="http") for number in range(3)]
+    on_the_way_back = [case(f"step{number}", times=None, back=True) for number in range(3)]
+    assert share([*at_apis, *on_the_way_back], 5) == [tuple(at_apis), tuple(on_the_way_back)]
 
 
 def test_a_step_has_one_fault_in_a_run_and_ways_forth_and_back_do_not_mix() -> None:
