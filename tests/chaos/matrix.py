@@ -4,8 +4,8 @@
                                  [--done FILE]
 
 It records undisturbed runs, makes the cases from them, prints their number, and runs them in processes of their own,
-each with a Temporal server and several simulated clouds. What failed is written to a folder, with the fault's file. With
-``--done`` it goes on where it was interrupted: what has passed is added to the file, and left out when it is there.
+each with a Temporal server and several simulated clouds. What failed is written to a folder, with the fault's file.
+With ``--done`` it goes on where it was interrupted: what has passed is added to the file, and left out when it is there.
 """
 
 import argparse
@@ -46,8 +46,8 @@ class Matrix:
     ) -> None:
         """Prepare.
 
-        ``share``: so many cases to a run; ``until``: no run is begun after this moment of the monotonic clock; ``done``:
-        where the ids of those are added that have passed.
+        ``share``: so many cases to a run; ``until``: no run is begun after this moment of the monotonic clock;
+        ``done``: where the ids of those are added that have passed.
         """
         self._jobs, self._at_once, self._folder, self._until = jobs, at_once, folder, until
         self._share, self._done = share, done
