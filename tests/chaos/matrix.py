@@ -5,7 +5,7 @@
 
 It records undisturbed runs, makes the cases from them, prints their number, and runs them in processes of their own,
 each with a Temporal server and several simulated clouds. What failed is written to a folder, with the fault's file.
-With ``--done`` it goes on where it was interrupted: what has passed is added to the file, and left out when it is there.
+With ``--done`` it goes on where it was interrupted: what has passed is added to the file, and what is there left out.
 """
 
 import argparse
