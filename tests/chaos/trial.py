@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
 from activities.digest import read_digest
 from activities.ssh import Hosts
@@ -30,6 +30,7 @@ from tests.chaos.operator import mend
 from tests.chaos.place import Placing
 from tests.chaos.points import Place
 from tests.chaos.user import User
+from workflows import names
 
 _Answer = TypeVar("_Answer", UpgradeStatus, Report)
 # Real seconds: after so long a fault is mended whether the run has asked for it or not; a run may take so long, and
@@ -110,9 +111,10 @@ class Trial:
             )
             status = await self._drive(handle)
             report = await _asked(handle, "report", Report)
+            misled = await self._misled(report)
         finally:
             del self._bench.placing.around[self.id]
-        problems = await self._judge(status, report, guests)
+        problems = misled + await self._judge(status, report, guests)
         if not problems:
             problems += await self._compare(before, request.inventory, status)
         return Outcome(status.state.value, self._happened(), time.monotonic() - begun, problems, self._notes)
@@ -199,6 +201,19 @@ class Trial:
         problems += judge.repeated(self._sim, report.steps)
         problems += [f"not simulated: {text}" for text in self._sim.shell.unknown]
         return problems + await judge.not_usable(self._sim, self._user)
+
+    async def _misled(self, report: Report) -> list[str]:
+        """Say when compute hosts were carried out in batches and were not meant to be, or the other way round."""
+        hosts = [step for step in report.steps if step.started and "host/" in (step.group or "")]
+        wanted = bool(hosts) and any(case.in_batches for case, _ in self._cases.values())
+        batch = self._bench.client.get_workflow_handle(names.batch_id(self.id, 1))
+        try:
+            await batch.describe()
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            return ["its compute hosts were not carried out in batches"] if wanted else []
+        return [] if wanted else ["its compute hosts were carried out in batches"]
 
     async def _compare(self, before: Digest, inventory: Inventory, status: UpgradeStatus) -> list[str]:
         """Compare the cloud with what it was before, by its digest, as soon as all is at rest."""
