@@ -1,8 +1,9 @@
 """Upgrades whose worker, Temporal server, or both are killed at random moments, some of them on their way back.
 
-    python -m tests.chaos.death [--runs 200] [--at-once 8] [--seed S] [--compute 2]
+    python -m tests.chaos.death [--runs 200] [--at-once 8] [--jobs 1] [--seed S] [--compute 2]
 
 With more than a hundred compute hosts (and ``--at-once 1``) it is a fleet, whose hosts are carried out in batches.
+``--jobs`` is how many Temporal servers there are, each with a worker and clouds of its own.
 
 Server and worker are those of ``stackroll dev``, processes of their own with a database file; several simulated clouds
 are upgraded at the same time in them. Every run must end as an undisturbed one does, and the journals of its hosts must
@@ -241,9 +242,15 @@ def _request(sim: Simulation) -> UpgradeRequest:
     return request.model_copy(update={"inventory": inventory, "spec": spec})
 
 
-async def die(runs: int, at_once: int, seed: int, compute: int = 2) -> list[Going]:
-    """Run batches until so many runs have met a death; return all runs."""
-    random_, done = random.Random(seed), list[Going]()
+async def die(runs: int, at_once: int, seed: int, compute: int = 2, jobs: int = 1) -> list[Going]:
+    """Run batches, so many at a time, until so many runs have met a death; return all runs."""
+    done = list[Going]()
+    await asyncio.gather(*(_lane(done, runs, at_once, compute, random.Random(seed + lane)) for lane in range(jobs)))
+    return done
+
+
+async def _lane(done: list[Going], runs: int, at_once: int, compute: int, random_: random.Random) -> None:
+    """Run one batch after the other, until enough runs of all lanes have met a death."""
     for _ in range(runs):
         folder = Path(tempfile.mkdtemp(prefix="stackroll-dev-"))
         embedded, hosts = await Embedded.start(folder), Hosts(connect_timeout=5)
@@ -258,7 +265,6 @@ async def die(runs: int, at_once: int, seed: int, compute: int = 2) -> list[Goin
         _tell(batch, done, runs)
         if sum(bool(run.hits) for run in done) >= runs:
             break
-    return done
 
 
 def _tell(batch: Batch, done: list[Going], runs: int) -> None:
@@ -292,11 +298,12 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--at-once", type=int, default=8)
     parser.add_argument("--seed", type=int, default=int(time.time()) % 1_000_000)
+    parser.add_argument("--jobs", type=int, default=1, help="batches at the same time")
     parser.add_argument("--compute", type=int, default=2, help="compute hosts of each cloud")
     arguments = parser.parse_args()
     begun = time.monotonic()
     print(f"{arguments.runs} runs, seed {arguments.seed}", flush=True)
-    done = run_until_told(die(arguments.runs, arguments.at_once, arguments.seed, arguments.compute))
+    done = run_until_told(die(arguments.runs, arguments.at_once, arguments.seed, arguments.compute, arguments.jobs))
     print(summary(done, time.monotonic() - begun))
     return 1 if any(run.problems for run in done) else 0
 
