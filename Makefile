@@ -41,7 +41,7 @@ chaos: setup
 
 RUNS ?= 200
 death: setup
-	$(BIN)/python -m tests.chaos.death --runs $(RUNS)
+	$(BIN)/python -m tests.chaos.death --runs $(RUNS) --jobs 2 --at-once 6
 
 # A real cloud on this machine, upgraded under Temporal, with guests running on it.
 demo: setup
