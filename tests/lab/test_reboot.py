@@ -20,7 +20,7 @@ def _bring_up(compute: int, guests: int) -> None:
 
 
 def _is_in_order() -> bool:
-    """Whether the lab is there in its usual shape with its own guests alone, at whatever release an upgrade has left it."""
+    """Whether there is a lab of the usual shape with its own guests alone, at whatever release it has come to."""
     if not is_usual("2026.1"):
         return False
     try:
