@@ -34,6 +34,13 @@ def assert_guests_are_well(before: dict[str, str]) -> None:
     assert not [s["name"] for s in now.values() if s["status"] != "ACTIVE"]
 
 
+def assert_in_order() -> None:
+    """The lab's own four guests are there and well, and no service is switched off."""
+    assert len(guests()) == 4
+    assert_guests_are_well(guests())
+    assert sql("select host from nova.services where disabled or forced_down") == []
+
+
 def schema_of_nova() -> str:
     """Return the release whose schema nova's main database has: the newer one's, after a rollback."""
     ((head,),) = sql("select version_num from nova.alembic_version")

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from tests.lab.access import LAB, all_servers, sql, stackroll
-from tests.lab.conftest import Dev, bring_up, is_usual
-from tests.lab.judge import assert_guests_are_well, guests
+from tests.lab.conftest import Dev, bring_up, is_fit
 from tests.lab.tenants import Tenants, Witness, boot_ids
 
 
@@ -19,17 +18,8 @@ def _bring_up(compute: int, guests: int) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def _is_in_order() -> bool:
-    """Whether there is a lab of the usual shape with its own guests alone, at whatever release it has come to."""
-    if not is_usual("2026.1"):
-        return False
-    try:
-        assert len(guests()) == len(all_servers()) == 4
-        assert_guests_are_well(guests())
-        assert sql("select host from nova.services where disabled or forced_down") == []
-    except AssertionError:
-        return False
-    return True
+def _assert_nobody_else_has_servers() -> None:
+    assert len(all_servers()) == 4
 
 
 def _reboot(dev: Dev, folder: Path, *, shutoff: int, apart: int, **wanted: str) -> Any:
@@ -63,7 +53,7 @@ def _reboot(dev: Dev, folder: Path, *, shutoff: int, apart: int, **wanted: str) 
 
 
 def test_all_hosts_are_rebooted_and_every_guest_is_as_it_was(dev: Dev, tmp_path: Path) -> None:
-    if not _is_in_order():
+    if not is_fit("2026.1", _assert_nobody_else_has_servers):
         bring_up("2026.1")
     _reboot(dev, tmp_path, shutoff=1, apart=2, canary="{healthy_for: 5s}")
 
